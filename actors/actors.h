@@ -1,0 +1,45 @@
+/* actors.h - the actor classes and what the composition root tells them at start. */
+#ifndef HOLDFAST_ACTORS_H
+#define HOLDFAST_ACTORS_H
+
+#include <stdbool.h>
+
+#include "actors/store/port.h"
+#include "holdfast/rt.h"
+
+enum { HF_LOCAL_SETUP = 0, HF_LOCAL_CATALOG = 1, HF_LOCAL_FRONT = 2, HF_LOCAL_SCRATCH = 3 }; /* slots of rt_set_local */
+
+#define HF_GROUP_MAX 8192u /* ops of an atomic batch */
+
+/* One for the process, read-only after start; every loop's HF_LOCAL_SETUP points to it. */
+struct hf_setup {
+  unsigned partition_bits;
+  struct store_port *port;
+  unsigned batch_units_max;   /* ops in one commit request; default 8192 */
+  unsigned queue_units_max;   /* waiting in a store actor: more are refused OVERLOADED; 65536 */
+  uint64_t op_timeout_us;     /* default deadline of an op; 10 s */
+  uint64_t sweep_every_us;    /* expired holds; 1 s */
+  uint64_t project_every_us;  /* lazily written projections; 0: never */
+  unsigned metric_base;       /* id of the first HF_M_* cell in the process's metric table */
+  /* One line for the operator; level as in syslog (3 error, 4 warning, 6 info). Any loop. */
+  void (*log)(void *arg, int level, const char *component, const char *text);
+  void *log_arg;
+};
+
+extern const rt_class hf_store_class, hf_catalog_class, hf_user_class, hf_names_class,
+    hf_transit_class, hf_sweep_class;
+
+/* Correlation of an ask whose payload is this pointer: replies are matched by it. */
+static inline uint32_t hf_corr(const void *payload)
+{
+  return (uint32_t)((uintptr_t)payload >> 4);
+}
+
+/* From rt_config's loop_start and loop_stop. */
+void hf_loop_begin(rt_ctx *ctx, const struct hf_setup *setup);
+void hf_loop_end(rt_ctx *ctx);
+const struct hf_setup *hf_setup_of(const rt_ctx *ctx);
+/* Every partition of this loop is open and the catalog is loaded: requests may come. */
+bool hf_loop_ready(const rt_ctx *ctx);
+
+#endif

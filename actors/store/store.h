@@ -1,0 +1,96 @@
+/* store.h - the store actor's own state: partitions, lanes, the commits in flight. Internal.
+ *
+ * One per loop. It numbers units, hashes batches, keeps at most one commit per lane in flight, and
+ * turns the port's answers into one reply per unit. It does no I/O: the port does. */
+#ifndef HOLDFAST_STORE_H
+#define HOLDFAST_STORE_H
+
+#include "actors/actors.h"
+#include "actors/store/messages.h"
+#include "actors/store/port.h"
+#include "actors/store/unit.h"
+
+#define STORE_BACKOFF_MIN_US 100000u
+#define STORE_BACKOFF_MAX_US 5000000u
+#define STORE_BREAKER_FAILURES 3u /* in a row: the breaker opens, units are refused at once */
+#define STORE_READS_MAX 4096u     /* in the port at a time; more wait in a list as long again */
+
+struct unit_list {
+  struct store_unit *first, *last;
+  uint32_t count;
+};
+
+enum partition_state {
+  PARTITION_CLOSED,  /* never opened, or lost: its next commit needs a new epoch */
+  PARTITION_OPENING, /* the port is asked */
+  PARTITION_OPEN,
+};
+
+struct partition { /* one that this loop owns */
+  uint32_t number;
+  uint8_t state; /* enum partition_state; moved by partition_move only */
+  uint8_t lane;
+  bool announced; /* names, transit and sweep were told */
+  uint64_t epoch, next_batch, next_seq;
+  uint64_t next_user_serial; /* as read when it was opened */
+  struct hf_hash head;
+  struct unit_list pending;
+};
+
+struct lane { /* partitions that commit together; at most one commit in flight */
+  struct store_request *flight;
+  uint32_t flight_units;
+  uint32_t pending;
+  uint32_t start;     /* batches begin at another partition each time */
+  uint64_t oldest_us; /* when the first of the pending units came */
+};
+
+struct store_actor {
+  const struct hf_setup *setup;
+  struct partition *partitions;
+  unsigned partitions_count;
+  struct lane *lanes;
+  unsigned lanes_count;
+  unsigned opened;     /* partitions in PARTITION_OPEN */
+  unsigned failures;   /* in a row */
+  bool backing_off;    /* the reopen timer runs */
+  bool ready;          /* all partitions were open once and the catalog was told */
+  bool projecting;
+  bool committed_since_tick;
+  unsigned project_next;
+  struct store_fence *fences; /* users who must not write until they RESUME */
+  unsigned reads;      /* in the port */
+  struct store_request *reads_first, *reads_last; /* waiting for the port */
+  unsigned reads_waiting;
+};
+
+enum store_timer { STORE_TIMER_REOPEN = 1, STORE_TIMER_PROJECT, STORE_TIMER_READS };
+
+/* store_open.c: partitions and their opening. */
+void store_open_all(rt_ctx *ctx, struct store_actor *store);
+void store_opened(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
+void partition_move(struct store_actor *store, struct partition *partition, unsigned state);
+struct partition *store_partition_of(struct store_actor *store, uint32_t number, unsigned loops);
+
+/* store_commit.c: batches. */
+void store_persist(rt_ctx *ctx, struct store_actor *store, struct store_unit *unit);
+void store_flush(rt_ctx *ctx, struct store_actor *store);
+void store_committed(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
+/* Answers all that waits in the partition with `status`. */
+void store_refuse_pending(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
+                          unsigned status);
+
+/* store_fence.c */
+bool store_fenced(const struct store_actor *store, hf_id user);
+void store_fence_add(struct store_actor *store, hf_id user); /* 0: nobody */
+void store_fence_remove(struct store_actor *store, hf_id user);
+void store_fence_clear(struct store_actor *store);
+
+/* store_read.c: reads and the lazy projection. */
+void store_read(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
+void store_read_done(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
+void store_read_resume(rt_ctx *ctx, struct store_actor *store);
+void store_project(rt_ctx *ctx, struct store_actor *store);
+void store_projected(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
+
+#endif

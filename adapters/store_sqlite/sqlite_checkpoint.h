@@ -1,0 +1,48 @@
+/* sqlite_checkpoint.h - copies the write-ahead log back into the database, beside the commits.
+ *
+ * Policy: once the log has grown by SQLITE_LOG_PAGES, a thread with a connection of its own copies
+ * (PASSIVE: it never blocks a commit or a read). Commits go on meanwhile, so it repeats until few
+ * pages are left; the writer copies those between two commits, whereupon SQLite starts the log
+ * again at its beginning. The file is not truncated while in use: to sync overwritten blocks is
+ * cheaper than to sync a growing file. When long reads keep the log from starting again, it grows;
+ * above SQLITE_LOG_PAGES_MAX the writer waits for the readers, two seconds at the most.
+ *
+ * Threads: start and stop where the engine is opened and closed; after_commit: writer thread. */
+#ifndef HOLDFAST_SQLITE_CHECKPOINT_H
+#define HOLDFAST_SQLITE_CHECKPOINT_H
+
+#include <pthread.h>
+
+#include "adapters/store_sqlite/sqlite_db.h"
+
+#define SQLITE_LOG_PAGES 8192u       /* 32 MiB of 4 KiB pages */
+#define SQLITE_LOG_PAGES_REST 1024u  /* few enough for the writer */
+#define SQLITE_LOG_PAGES_MAX 131072u /* 512 MiB */
+
+struct sqlite_checkpointer {
+  /* set at the start from the limits above; a test makes them small before it commits */
+  unsigned wish_pages, rest_pages, max_pages;
+  /* the writer's */
+  unsigned log_pages;   /* after the newest commit */
+  unsigned seen_pages;  /* the same, at the last look */
+  unsigned asked_pages; /* the next wish comes above that */
+  /* shared, under the lock */
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  bool started, stop, wanted, rest; /* rest: the writer shall copy the rest */
+  pthread_t thread;
+  /* the thread's */
+  struct sqlite_db db;
+  struct sqlite_db_config config;
+};
+
+/* `config` is the writer's. False: no thread could be made. */
+bool sqlite_checkpoint_start(struct sqlite_checkpointer *checkpointer,
+                             const struct sqlite_db_config *config);
+void sqlite_checkpoint_stop(struct sqlite_checkpointer *checkpointer);
+/* The writer has a new connection. */
+void sqlite_checkpoint_watch(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer);
+void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
+                                    struct sqlite_db *writer);
+
+#endif
