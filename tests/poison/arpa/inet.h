@@ -1,0 +1,1 @@
+#error "<arpa/inet.h> is out of reach of actors: sockets belong to adapters"

@@ -1,0 +1,1 @@
+#error "<curl/curl.h> is out of reach of actors: sockets belong to adapters"

@@ -1,0 +1,1 @@
+#error "<hiredis/read.h> is out of reach of actors: adapters talk to Redis"

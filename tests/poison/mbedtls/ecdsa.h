@@ -1,0 +1,1 @@
+#error "<mbedtls/ecdsa.h> is out of reach of actors: adapters own TLS and keys"

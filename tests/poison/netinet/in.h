@@ -1,0 +1,1 @@
+#error "<netinet/in.h> is out of reach of actors: sockets belong to adapters"

@@ -1,0 +1,1 @@
+#error "<netinet/tcp.h> is out of reach of actors: sockets belong to adapters"

@@ -1,0 +1,1 @@
+#error "<poll.h> is out of reach of actors: sockets belong to adapters"

@@ -1,0 +1,1 @@
+#error "<sqlite3.h> is out of reach of actors: go through the store port"

@@ -1,0 +1,1 @@
+#error "<sys/mman.h> is out of reach of actors: only a driver may call the operating system"

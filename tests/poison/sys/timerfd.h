@@ -1,0 +1,1 @@
+#error "<sys/timerfd.h> is out of reach of actors: sockets belong to adapters"
