@@ -1,0 +1,112 @@
+/* hash.c - SHA-256, hex and key randomness: the only file that knows libsodium. */
+#include "holdfast/hash.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "holdfast/check.h"
+
+_Static_assert(sizeof(crypto_hash_sha256_state) <= sizeof(struct hf_hasher),
+               "the opaque state holds libsodium's");
+_Static_assert(_Alignof(crypto_hash_sha256_state) <= _Alignof(struct hf_hasher),
+               "the opaque state is aligned for libsodium's");
+_Static_assert(crypto_hash_sha256_BYTES == HF_HASH_SIZE, "SHA-256 has 32 bytes");
+
+static crypto_hash_sha256_state *state_of(struct hf_hasher *hasher)
+{
+  return (crypto_hash_sha256_state *)(void *)hasher->opaque;
+}
+
+void hf_hasher_init(struct hf_hasher *hasher)
+{
+  CHECK(hasher != NULL);
+  (void)crypto_hash_sha256_init(state_of(hasher));
+}
+
+void hf_hasher_add(struct hf_hasher *hasher, const void *data, size_t size)
+{
+  CHECK(data != NULL || size == 0);
+  if (size > 0)
+    (void)crypto_hash_sha256_update(state_of(hasher), data, size);
+}
+
+struct hf_hash hf_hasher_end(struct hf_hasher *hasher)
+{
+  struct hf_hash hash;
+  (void)crypto_hash_sha256_final(state_of(hasher), hash.bytes);
+  return hash;
+}
+
+struct hf_hash hf_sha256(const void *data, size_t size)
+{
+  return hf_sha256_pair(data, size, NULL, 0);
+}
+
+struct hf_hash hf_sha256_pair(const void *a, size_t a_size, const void *b, size_t b_size)
+{
+  struct hf_hasher hasher;
+  hf_hasher_init(&hasher);
+  hf_hasher_add(&hasher, a, a_size);
+  hf_hasher_add(&hasher, b, b_size);
+  return hf_hasher_end(&hasher);
+}
+
+struct hf_digest hf_digest(const void *data, size_t size)
+{
+  struct hf_hash hash = hf_sha256(data, size);
+  struct hf_digest digest;
+  memcpy(digest.bytes, hash.bytes, sizeof digest.bytes);
+  return digest;
+}
+
+bool hf_digest_equal(const struct hf_digest *a, const struct hf_digest *b)
+{
+  return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+bool hf_hash_equal(const struct hf_hash *a, const struct hf_hash *b)
+{
+  return sodium_memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+void hf_hex(const void *data, size_t size, char *out)
+{
+  static const char digits[] = "0123456789abcdef";
+  const uint8_t *bytes = data;
+  CHECK(out != NULL);
+  for (size_t i = 0; i < size; i++) {
+    out[2 * i] = digits[bytes[i] >> 4];
+    out[2 * i + 1] = digits[bytes[i] & 15];
+  }
+  out[2 * size] = '\0';
+}
+
+/* 16 for what is no lower-case hex digit. */
+static unsigned nibble_of(char c)
+{
+  if (c >= '0' && c <= '9')
+    return (unsigned)(c - '0');
+  if (c >= 'a' && c <= 'f')
+    return (unsigned)(c - 'a') + 10u;
+  return 16u;
+}
+
+bool hf_unhex(const char *text, size_t text_size, void *out, size_t size)
+{
+  uint8_t *bytes = out;
+  if (text_size != 2 * size)
+    return false;
+  for (size_t i = 0; i < text_size; i++) {
+    if (nibble_of(text[i]) > 15u)
+      return false;
+  }
+  for (size_t i = 0; i < size; i++)
+    bytes[i] = (uint8_t)(nibble_of(text[2 * i]) << 4 | nibble_of(text[2 * i + 1]));
+  return true;
+}
+
+void hf_random_bytes(void *out, size_t size)
+{
+  CHECK(sodium_init() >= 0); /* idempotent and safe on every thread */
+  randombytes_buf(out, size);
+}

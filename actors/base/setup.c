@@ -1,0 +1,28 @@
+/* What every loop needs before its first actor lives, and how actors find it. */
+#include "actors/actors.h"
+#include "actors/ledger/ledger.h"
+
+const struct hf_setup *hf_setup_of(const rt_ctx *ctx)
+{
+  return rt_local(ctx, HF_LOCAL_SETUP);
+}
+
+bool hf_loop_ready(const rt_ctx *ctx)
+{
+  return rt_local(ctx, HF_LOCAL_CATALOG) != NULL;
+}
+
+void hf_loop_begin(rt_ctx *ctx, const struct hf_setup *setup)
+{
+  /* The address is kept in a slot for mutable things; nobody writes through it. */
+  rt_set_local(ctx, HF_LOCAL_SETUP, (void *)(uintptr_t)setup);
+  rt_set_local(ctx, HF_LOCAL_SCRATCH, rt_alloc(sizeof(struct ledger_result)));
+}
+
+void hf_loop_end(rt_ctx *ctx)
+{
+  struct ledger_result *scratch = rt_local(ctx, HF_LOCAL_SCRATCH);
+  hf_bytes_deinit(&scratch->body);
+  rt_free(scratch);
+  rt_set_local(ctx, HF_LOCAL_SCRATCH, NULL);
+}
