@@ -1,0 +1,432 @@
+/* The catalog actor: a copy of assets and service keys per loop, one writer.
+ *
+ * Happy path: when the loop's partitions are open it reads the catalogue; a change asked of the
+ *   home is written through the store, learnt by every loop, and then answered.
+ * Ways to fail: the store does not answer (the first read is tried again; a change gets 503).
+ * Invariants: changes are made one after the other; an asset's number is its place in the list. */
+#include "actors/catalog/catalog.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "actors/actors.h"
+#include "actors/store/messages.h"
+
+#define CATALOG_RETRY_US 200000u
+
+struct catalog {
+  struct store_asset_row *assets; /* assets[i].id == i + 1 */
+  size_t assets_count;
+  struct store_key_row *keys;
+  size_t keys_count;
+  uint16_t *by_code; /* open addressing: id of an asset, 0 for none */
+  size_t by_code_size;
+};
+
+struct catalog_actor {
+  struct catalog *catalog; /* heap: rt_local keeps pointing to it */
+  struct hf_catalog_change *first, *last; /* changes that wait; the first is under way */
+  bool reading;
+  bool read_again; /* a change came while reading: that read may have missed it */
+  /* A change that the home waits for and that this loop will know when it has read again. */
+  struct hf_catalog_change *learning;
+  rt_id learning_asker;
+};
+
+/* ---- lookups --------------------------------------------------------------------------------- */
+
+const struct catalog *catalog_of(const rt_ctx *ctx)
+{
+  return rt_local(ctx, HF_LOCAL_CATALOG);
+}
+
+rt_id catalog_home(const rt_ctx *ctx)
+{
+  rt_id any = hf_partition_actor(HF_KIND_NAMES, 0);
+  return hf_loop_actor(HF_KIND_CATALOG, rt_loop_of(ctx, any));
+}
+
+static size_t code_hash(const char *code, size_t size)
+{
+  uint64_t hash = 14695981039346656037ull; /* FNV-1a: codes are the operator's, and few */
+  for (size_t i = 0; i < size; i++)
+    hash = (hash ^ (uint8_t)code[i]) * 1099511628211ull;
+  return (size_t)(hash ^ (hash >> 29));
+}
+
+const struct store_asset_row *catalog_asset(const struct catalog *catalog, uint16_t id)
+{
+  return id == 0 || id > catalog->assets_count ? NULL : &catalog->assets[id - 1u];
+}
+
+const struct store_asset_row *catalog_asset_by_code(const struct catalog *catalog,
+                                                    const char *code, size_t size)
+{
+  if (catalog->by_code_size == 0 || size == 0 || size > HF_ASSET_CODE_MAX)
+    return NULL;
+  for (size_t at = code_hash(code, size);; at++) {
+    uint16_t id = catalog->by_code[at & (catalog->by_code_size - 1u)];
+    if (id == 0)
+      return NULL;
+    const struct store_asset_row *asset = &catalog->assets[id - 1u];
+    if (strlen(asset->code) == size && memcmp(asset->code, code, size) == 0)
+      return asset;
+  }
+}
+
+size_t catalog_assets_count(const struct catalog *catalog)
+{
+  return catalog->assets_count;
+}
+
+const struct store_asset_row *catalog_asset_at(const struct catalog *catalog, size_t index)
+{
+  CHECK(index < catalog->assets_count);
+  return &catalog->assets[index];
+}
+
+static struct store_key_row *key_find(const struct catalog *catalog, const char *id, size_t size)
+{
+  for (size_t i = 0; i < catalog->keys_count; i++)
+    if (strlen(catalog->keys[i].id) == size && memcmp(catalog->keys[i].id, id, size) == 0)
+      return &catalog->keys[i];
+  return NULL;
+}
+
+const struct store_key_row *catalog_key(const struct catalog *catalog, const char *id, size_t size)
+{
+  return key_find(catalog, id, size);
+}
+
+size_t catalog_keys_count(const struct catalog *catalog)
+{
+  return catalog->keys_count;
+}
+
+const struct store_key_row *catalog_key_at(const struct catalog *catalog, size_t index)
+{
+  CHECK(index < catalog->keys_count);
+  return &catalog->keys[index];
+}
+
+/* ---- filling --------------------------------------------------------------------------------- */
+
+static void index_insert(struct catalog *catalog, const struct store_asset_row *asset)
+{
+  size_t at = code_hash(asset->code, strlen(asset->code));
+  while (catalog->by_code[at & (catalog->by_code_size - 1u)] != 0)
+    at++;
+  catalog->by_code[at & (catalog->by_code_size - 1u)] = asset->id;
+}
+
+static void add_asset(struct catalog *catalog, const struct store_asset_row *asset)
+{
+  if (asset->id <= catalog->assets_count)
+    return; /* learnt and read may overlap */
+  CHECK(asset->id == catalog->assets_count + 1u);
+  catalog->assets =
+      rt_realloc(catalog->assets, (catalog->assets_count + 1u) * sizeof *catalog->assets);
+  catalog->assets[catalog->assets_count++] = *asset;
+  if (2u * catalog->assets_count <= catalog->by_code_size) {
+    index_insert(catalog, asset);
+    return;
+  }
+  catalog->by_code_size = catalog->by_code_size == 0 ? 16u : 2u * catalog->by_code_size;
+  rt_free(catalog->by_code);
+  catalog->by_code = rt_alloc(catalog->by_code_size * sizeof *catalog->by_code);
+  for (size_t i = 0; i < catalog->assets_count; i++)
+    index_insert(catalog, &catalog->assets[i]);
+}
+
+static void add_key(struct catalog *catalog, const struct store_key_row *key)
+{
+  struct store_key_row *known = key_find(catalog, key->id, strlen(key->id));
+  if (known != NULL) {
+    *known = *key;
+    return;
+  }
+  catalog->keys = rt_realloc(catalog->keys, (catalog->keys_count + 1u) * sizeof *catalog->keys);
+  catalog->keys[catalog->keys_count++] = *key;
+}
+
+static void learn(struct catalog *catalog, const struct hf_catalog_change *change)
+{
+  if (change->kind == CATALOG_ADD_ASSET)
+    add_asset(catalog, &change->asset);
+  else
+    add_key(catalog, &change->key);
+}
+
+static void read_start(rt_ctx *ctx, struct catalog_actor *actor)
+{
+  if (actor->reading) {
+    actor->read_again = true;
+    return;
+  }
+  struct store_request *request = store_request_new(STORE_CATALOG);
+  rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
+  actor->reading = rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) == RT_OK;
+  if (!actor->reading) {
+    store_request_free(request);
+    rt_timer(ctx, CATALOG_RETRY_US, 0);
+  }
+}
+
+/* The first read makes the catalogue; a later one, after a change of unknown outcome, adds to it. */
+static void read_done(rt_ctx *ctx, struct catalog_actor *actor, struct store_request *request)
+{
+  actor->reading = false;
+  if (request->status != STORE_OK) {
+    store_request_free(request);
+    rt_timer(ctx, CATALOG_RETRY_US, 0);
+    return;
+  }
+  if (actor->catalog == NULL)
+    actor->catalog = rt_alloc(sizeof *actor->catalog);
+  for (size_t i = 0; i < request->catalog.assets_count; i++)
+    add_asset(actor->catalog, &request->catalog.assets[i]);
+  for (size_t i = 0; i < request->catalog.keys_count; i++)
+    add_key(actor->catalog, &request->catalog.keys[i]);
+  store_request_free(request);
+  if (actor->read_again) {
+    actor->read_again = false;
+    read_start(ctx, actor);
+    return;
+  }
+  rt_set_local(ctx, HF_LOCAL_CATALOG, actor->catalog);
+  struct hf_catalog_change *change = actor->learning;
+  actor->learning = NULL;
+  if (change != NULL)
+    rt_reply(ctx, actor->learning_asker, hf_corr(change), HF_LEARN_DONE, &change, sizeof change);
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+static bool same_asset(const struct store_asset_row *a, const struct store_asset_row *b)
+{
+  return a->scale == b->scale && a->chain_decimals == b->chain_decimals &&
+         strcmp(a->name, b->name) == 0 && strcmp(a->chain, b->chain) == 0 &&
+         strcmp(a->contract, b->contract) == 0;
+}
+
+/* HF_OK: the row is to be written. */
+static enum hf_error judge_asset(const struct catalog *catalog, struct hf_catalog_change *change,
+                                 int64_t now_us)
+{
+  struct store_asset_row *asset = &change->asset;
+  const struct store_asset_row *known =
+      catalog_asset_by_code(catalog, asset->code, strlen(asset->code));
+  if (known != NULL) {
+    if (!same_asset(known, asset))
+      return HF_E_ASSET_CONFLICT;
+    *asset = *known;
+    change->existed = true;
+    return HF_OK;
+  }
+  if (catalog->assets_count >= HF_ASSETS_MAX)
+    return HF_E_LIMIT_EXCEEDED;
+  asset->id = (uint16_t)(catalog->assets_count + 1u);
+  asset->created_us = now_us;
+  change->row.table = STORE_T_ASSET;
+  change->row.action = STORE_INSERT;
+  change->row.asset = asset;
+  return HF_OK;
+}
+
+static enum hf_error judge_key(const struct catalog *catalog, struct hf_catalog_change *change,
+                               int64_t now_us)
+{
+  struct store_key_row *key = &change->key;
+  const struct store_key_row *known = key_find(catalog, key->id, strlen(key->id));
+  change->row.table = STORE_T_KEY;
+  change->row.key = key;
+  if (change->kind == CATALOG_ADD_KEY) {
+    if (known != NULL)
+      return HF_E_KEY_CONFLICT;
+    if (catalog->keys_count >= HF_KEYS_MAX)
+      return HF_E_LIMIT_EXCEEDED;
+    key->created_us = now_us;
+    change->row.action = STORE_INSERT;
+    return HF_OK;
+  }
+  if (known == NULL)
+    return HF_E_KEY_NOT_FOUND;
+  change->existed = known->revoked_us != 0;
+  *key = *known;
+  if (key->revoked_us == 0)
+    key->revoked_us = now_us;
+  change->row.action = STORE_UPDATE;
+  return HF_OK;
+}
+
+static void change_end(rt_ctx *ctx, struct catalog_actor *actor, enum hf_error error)
+{
+  struct hf_catalog_change *change = actor->first;
+  actor->first = change->next;
+  if (actor->first == NULL)
+    actor->last = NULL;
+  change->next = NULL;
+  change->error = error;
+  rt_reply(ctx, change->asker, change->corr, HF_ASSET_DONE, &change, sizeof change);
+}
+
+static void change_start(rt_ctx *ctx, struct catalog_actor *actor);
+
+static void change_learnt(rt_ctx *ctx, struct catalog_actor *actor)
+{
+  CHECK(actor->first != NULL && actor->first->learning > 0);
+  if (--actor->first->learning > 0)
+    return;
+  change_end(ctx, actor, actor->first->error);
+  change_start(ctx, actor);
+}
+
+/* Every other loop must know the change before its asker is answered. */
+static void tell_all(rt_ctx *ctx, struct catalog_actor *actor, struct hf_catalog_change *change)
+{
+  change->learning = 1; /* this loop's own share */
+  for (unsigned i = 0; i < rt_loop_count(ctx); i++) {
+    if (i == rt_loop_index(ctx))
+      continue;
+    rt_id peer = hf_loop_actor(HF_KIND_CATALOG, i);
+    if (rt_ask(ctx, peer, HF_LEARN, &change, sizeof change, 0, hf_corr(change)) == RT_OK)
+      change->learning++;
+    else
+      change->error = HF_E_OVERLOADED; /* durable, but not known everywhere: ask again */
+  }
+  change_learnt(ctx, actor);
+}
+
+/* Runs changes until one has to wait for the store. */
+static void change_start(rt_ctx *ctx, struct catalog_actor *actor)
+{
+  while (actor->first != NULL) {
+    struct hf_catalog_change *change = actor->first;
+    int64_t now_us = (int64_t)rt_wall_us(ctx);
+    enum hf_error error = HF_E_UNAVAILABLE;
+    if (actor->catalog != NULL)
+      error = change->kind == CATALOG_ADD_ASSET ? judge_asset(actor->catalog, change, now_us)
+                                                : judge_key(actor->catalog, change, now_us);
+    if (error != HF_OK) {
+      change_end(ctx, actor, error);
+      continue;
+    }
+    if (change->existed) { /* after a change of unknown outcome the others may not know it */
+      tell_all(ctx, actor, change);
+      return;
+    }
+    change->unit = (struct store_unit){.rows = &change->row, .rows_count = 1};
+    struct store_unit *unit = &change->unit;
+    rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
+    if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) == RT_OK)
+      return;
+    change_end(ctx, actor, HF_E_OVERLOADED);
+  }
+}
+
+static void change_settled(rt_ctx *ctx, struct catalog_actor *actor, struct store_unit *unit)
+{
+  struct hf_catalog_change *change =
+      (void *)((char *)unit - offsetof(struct hf_catalog_change, unit));
+  CHECK(change == actor->first);
+  if (unit->status != STORE_OK) {
+    change_end(ctx, actor,
+               unit->status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
+    read_start(ctx, actor); /* it may be there after all */
+    change_start(ctx, actor);
+    return;
+  }
+  learn(actor->catalog, change);
+  tell_all(ctx, actor, change);
+}
+
+/* A peer's side. What it cannot place behind what it has it reads from the store. */
+static void learn_from_home(rt_ctx *ctx, struct catalog_actor *actor, const rt_env *env)
+{
+  struct hf_catalog_change *change = env->payload.p.ptr;
+  bool published = catalog_of(ctx) != NULL;
+  bool gap = published && change->kind == CATALOG_ADD_ASSET &&
+             change->asset.id > actor->catalog->assets_count + 1u;
+  if (published && !gap && !actor->reading) {
+    learn(actor->catalog, change);
+    rt_reply(ctx, env->from, env->corr, HF_LEARN_DONE, &change, sizeof change);
+    return;
+  }
+  CHECK(actor->learning == NULL); /* the home makes one change at a time */
+  actor->learning = change;
+  actor->learning_asker = env->from;
+  read_start(ctx, actor);
+}
+
+/* ---- the actor ------------------------------------------------------------------------------- */
+
+static rt_status catalog_handle(rt_ctx *ctx, void *state, const rt_env *env)
+{
+  struct catalog_actor *actor = state;
+  switch (env->op) {
+  case HF_OPENED:
+  case RT_OP_TIMER:
+    read_start(ctx, actor);
+    break;
+  case HF_READ_DONE:
+    read_done(ctx, actor, env->payload.p.ptr);
+    break;
+  case HF_ASSET: {
+    struct hf_catalog_change *change = env->payload.p.ptr;
+    change->asker = env->from;
+    change->corr = env->corr;
+    change->next = NULL;
+    change->existed = false;
+    change->error = HF_OK;
+    bool idle = actor->first == NULL;
+    if (idle)
+      actor->first = change;
+    else
+      actor->last->next = change;
+    actor->last = change;
+    if (idle)
+      change_start(ctx, actor);
+    break;
+  }
+  case HF_SETTLED:
+    change_settled(ctx, actor, env->payload.p.ptr);
+    break;
+  case HF_LEARN:
+    learn_from_home(ctx, actor, env);
+    break;
+  case HF_LEARN_DONE:
+  case RT_OP_DOWN: /* a loop that is gone needs to know nothing */
+    change_learnt(ctx, actor);
+    break;
+  case RT_OP_STOPPING:
+    break;
+  default:
+    CHECK(!"a message that the catalog actor does not know");
+  }
+  return RT_OK;
+}
+
+static void catalog_passivate(rt_ctx *ctx, void *state)
+{
+  struct catalog_actor *actor = state;
+  rt_set_local(ctx, HF_LOCAL_CATALOG, NULL);
+  if (actor->catalog == NULL)
+    return;
+  rt_free(actor->catalog->assets);
+  rt_free(actor->catalog->keys);
+  rt_free(actor->catalog->by_code);
+  rt_free(actor->catalog);
+}
+
+static const uint8_t catalog_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, 0};
+
+const rt_class hf_catalog_class = {
+    .name = "catalog",
+    .kind = HF_KIND_CATALOG,
+    .flags = RT_CLASS_PER_LOOP,
+    .state_bytes = sizeof(struct catalog_actor),
+    .stash_max = 1024,
+    .may_ask = catalog_may_ask,
+    .handle = catalog_handle,
+    .passivate = catalog_passivate,
+};

@@ -1,0 +1,148 @@
+/* Lookups: what an op refers to and the actor does not hold in memory is read from the journal
+ * before the op is judged. Everything else of the user goes on meanwhile. */
+#include "actors/user/user.h"
+
+static bool lookup_start(rt_ctx *ctx, struct user_actor *user, struct hf_op *op,
+                         struct store_request *request)
+{
+  request->owner = op;
+  op->state = OP_WAITING;
+  user->lookups++;
+  rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
+  if (rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) != RT_OK) {
+    request->status = STORE_UNAVAILABLE;
+    user_lookup_done(ctx, user, request);
+  }
+  return false;
+}
+
+void user_fetch_known(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
+{
+  struct store_request *request = store_request_new(STORE_GET_KEY_OP);
+  request->get_key_op.user = op->user;
+  request->get_key_op.key = op->command.key;
+  lookup_start(ctx, user, op, request);
+}
+
+static bool is_open(const struct user_actor *user, const struct hf_op *op)
+{
+  const struct ledger_user *state = user->staged != NULL ? user->staged : &user->committed;
+  if (op->command.type == LEDGER_T_UNBLOCK)
+    return ledger_user_block(state, op->command.ref) != NULL;
+  return ledger_user_hold(state, op->command.ref) != NULL;
+}
+
+/* False: a read is under way, or the op is parked behind another reversal. */
+static bool prepare_one(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, struct hf_op *head)
+{
+  struct store_request *request;
+  if (op->looked_up || op->state == OP_DONE)
+    return true;
+  switch (op->command.type) {
+  case LEDGER_T_REVERSE:
+    if (user->reversing != NULL && user->reversing != head) {
+      head->state = OP_WAITING;
+      op_list_append(&user->parked, head);
+      return false;
+    }
+    user->reversing = head;
+    request = store_request_new(STORE_GET_OP);
+    request->get_op.id = op->command.ref;
+    return lookup_start(ctx, user, op, request);
+  case LEDGER_T_CAPTURE:
+  case LEDGER_T_VOID:
+    if (is_open(user, op))
+      return true;
+    request = store_request_new(STORE_GET_HOLD);
+    request->get_hold.id = op->command.ref;
+    return lookup_start(ctx, user, op, request);
+  case LEDGER_T_UNBLOCK:
+    if (is_open(user, op))
+      return true;
+    request = store_request_new(STORE_GET_BLOCK);
+    request->get_block.id = op->command.ref;
+    return lookup_start(ctx, user, op, request);
+  default:
+    return true;
+  }
+}
+
+bool user_prepare(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
+{
+  for (struct hf_op *member = op; member != NULL; member = member->group_next)
+    if (!prepare_one(ctx, user, member, op))
+      return false;
+  return true;
+}
+
+static void take_original(struct hf_op *op, const struct store_request *request)
+{
+  if (op->original == NULL)
+    op->original = rt_alloc(sizeof *op->original);
+  *op->original = (struct ledger_original){0};
+  const struct store_op *known = request->get_op.out;
+  if (request->status != STORE_OK || known->refused || known->entries[0].user != op->user)
+    return;
+  op->original->found = true;
+  op->original->first = known->entries[0];
+  op->original->first.others = NULL; /* of the answer's memory, and not needed */
+  op->original->first.others_count = 0;
+  for (size_t i = 0; i < known->reversals_count; i++)
+    op->original->reversed += known->reversals[i].amount;
+}
+
+static void take_hold(struct hf_op *op, const struct store_request *request)
+{
+  const struct store_hold_row *hold = &request->get_hold.out;
+  op->command.fate = LEDGER_FATE_UNKNOWN;
+  if (request->status != STORE_OK || hold->user != op->user)
+    return;
+  /* Open in the journal but not in memory: its resolution is on the way there. */
+  op->command.fate =
+      hold->state == STORE_HOLD_EXPIRED ? LEDGER_FATE_EXPIRED : LEDGER_FATE_RESOLVED;
+}
+
+static void take_block(struct hf_op *op, const struct store_request *request)
+{
+  const struct store_block_row *block = &request->get_block.out;
+  bool known = request->status == STORE_OK && block->user == op->user;
+  op->command.fate = known ? LEDGER_FATE_RESOLVED : LEDGER_FATE_UNKNOWN;
+}
+
+void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request *request)
+{
+  struct hf_op *op = request->owner;
+  struct hf_op *head = op->group_head != NULL ? op->group_head : op;
+  CHECK(user->lookups > 0);
+  CHECK(op->state == OP_WAITING);
+  user->lookups--;
+  op->state = OP_NEW;
+  if (request->status != STORE_OK && request->status != STORE_NOT_FOUND) {
+    store_request_free(request);
+    user_finish_all(ctx, user, head, HF_E_UNAVAILABLE);
+    user_progress(ctx, user);
+    return;
+  }
+  op->looked_up = true;
+  if (request->kind == STORE_GET_KEY_OP) {
+    struct store_op *known = request->get_key_op.out;
+    request->get_key_op.out = NULL;
+    CHECK(request->status == STORE_OK); /* its key settled here a moment ago */
+    store_request_free(request);
+    user_replay(ctx, user, op, known);
+    user_progress(ctx, user);
+    return;
+  }
+  if (request->kind == STORE_GET_OP)
+    take_original(op, request);
+  else if (request->kind == STORE_GET_HOLD)
+    take_hold(op, request);
+  else
+    take_block(op, request);
+  store_request_free(request);
+  if (user->state == USER_READY)
+    user_run(ctx, user, head);
+  else
+    op_list_append(&user->retry, head);
+  user_progress(ctx, user);
+}
