@@ -1,0 +1,292 @@
+/* sqlite_admin.c - whole tables for verify, replay and export, and the repair of projections.
+ *
+ * Each walk is one read transaction on a connection of the pool; while it lasts the write-ahead
+ * log cannot start again. `each` returns false to stop early. */
+#include <stdio.h>
+
+#include "adapters/store_sqlite/sqlite_engine.h"
+#include "adapters/store_sqlite/sqlite_project.h"
+#include "adapters/store_sqlite/sqlite_write.h"
+
+static struct sqlite_engine *engine_of(struct store_engine *engine)
+{
+  return (struct sqlite_engine *)(void *)engine; /* its first member */
+}
+
+static enum hf_error error_of(enum store_status status)
+{
+  switch (status) {
+  case STORE_OK: return HF_OK;
+  case STORE_CORRUPT: return HF_E_INTERNAL;
+  default: return HF_E_UNAVAILABLE;
+  }
+}
+
+/* ---- walks ----------------------------------------------------------------------------------- */
+
+/* A walk over the rows of one statement; `hand` reads the row and calls the caller's `each`. */
+struct walk {
+  enum sqlite_statement statement;
+  uint64_t first, second; /* parameters 1 and 2 */
+  bool (*hand)(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row);
+  union {
+    bool (*balance)(void *arg, const struct store_balance_row *row);
+    bool (*system)(void *arg, const struct store_system_row *row);
+    bool (*user)(void *arg, const struct store_user_row *row);
+    bool (*batch)(void *arg, const struct store_batch *batch);
+    bool (*hold)(void *arg, const struct store_hold_row *row);
+    bool (*block)(void *arg, const struct store_block_row *row);
+    bool (*outcome)(void *arg, const struct store_outcome *row);
+  } each;
+  void *arg;
+};
+
+static enum store_status walk_rows(struct walk *walk, struct sqlite_db *db)
+{
+  struct sqlite_row row = { .statement = sqlite_db_use(db, walk->statement) };
+  int parameters = sqlite3_bind_parameter_count(row.statement);
+  bool go_on = true;
+  int code = SQLITE_ROW;
+  if (parameters > 0)
+    sqlite_bind_id(row.statement, 1, walk->first);
+  if (parameters > 1)
+    sqlite_bind_id(row.statement, 2, walk->second);
+  while (go_on && !row.corrupt && (code = sqlite3_step(row.statement)) == SQLITE_ROW)
+    go_on = walk->hand(walk, db, &row);
+  (void)sqlite3_reset(row.statement);
+  if (row.corrupt)
+    return STORE_CORRUPT;
+  return sqlite_status(code);
+}
+
+static enum hf_error walk_run(struct store_engine *base, struct walk *walk)
+{
+  struct sqlite_engine *engine = engine_of(base);
+  struct sqlite_db *db = sqlite_engine_take_reader(engine);
+  enum store_status status = sqlite_status(sqlite_db_do(db, SQL_BEGIN_READ));
+  if (status == STORE_OK)
+    status = walk_rows(walk, db);
+  if (sqlite_db_do(db, SQL_COMMIT) != SQLITE_OK)
+    sqlite_db_close(db);
+  sqlite_engine_return_reader(engine, db);
+  return error_of(status);
+}
+
+static bool hand_balance(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_balance_row balance = {
+    .user = sqlite_column_unsigned(row, 0, HF_ID_MAX),
+    .asset = (uint16_t)sqlite_column_unsigned(row, 1, UINT16_MAX),
+    .version = sqlite_column_unsigned(row, 2, INT64_MAX),
+  };
+  (void)db;
+  for (int i = 0; i < (int)LEDGER_BUCKET_COUNT; i++)
+    balance.balance.bucket[i] = sqlite_column_amount(row, 3 + i);
+  balance.balance.claimed_total = sqlite_column_amount(row, 11);
+  balance.balance.spent_total = sqlite_column_amount(row, 12);
+  return !row->corrupt && walk->each.balance(walk->arg, &balance);
+}
+
+enum hf_error store_sqlite_each_balance(struct store_engine *engine,
+                                        bool (*each)(void *arg,
+                                                     const struct store_balance_row *row),
+                                        void *arg)
+{
+  struct walk walk = {
+    .statement = SQL_BALANCE_EACH, .hand = hand_balance, .each.balance = each, .arg = arg
+  };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_system(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_system_row total = {
+    .partition = (uint32_t)sqlite_column_unsigned(row, 0, UINT32_MAX),
+    .account = (uint8_t)sqlite_column_unsigned(row, 1, LEDGER_ACCOUNT_COUNT - 1u),
+    .asset = (uint16_t)sqlite_column_unsigned(row, 2, UINT16_MAX),
+    .sum = sqlite_column_amount(row, 4),
+  };
+  (void)db;
+  sqlite_column_chars(row, 3, total.label, sizeof(total.label));
+  return !row->corrupt && walk->each.system(walk->arg, &total);
+}
+
+enum hf_error store_sqlite_each_system(struct store_engine *engine,
+                                       bool (*each)(void *arg, const struct store_system_row *row),
+                                       void *arg)
+{
+  struct walk walk = {
+    .statement = SQL_SYSTEM_EACH, .hand = hand_system, .each.system = each, .arg = arg
+  };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_user(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct hf_arena arena = { NULL };
+  struct store_user_row user;
+  sqlite_row_user(row, db->partition_bits, &arena, &user);
+  bool go_on = !row->corrupt && walk->each.user(walk->arg, &user);
+  hf_arena_free(&arena);
+  return go_on;
+}
+
+enum hf_error store_sqlite_each_user(struct store_engine *engine, uint32_t partition,
+                                     bool (*each)(void *arg, const struct store_user_row *row),
+                                     void *arg)
+{
+  struct walk walk = {
+    .statement = SQL_USER_EACH,
+    .first = sqlite_order_start(partition),
+    .second = sqlite_order_end(partition),
+    .hand = hand_user,
+    .each.user = each,
+    .arg = arg,
+  };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_batch(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_batch batch;
+  (void)db;
+  sqlite_row_batch(row, &batch);
+  return !row->corrupt && walk->each.batch(walk->arg, &batch);
+}
+
+enum hf_error store_sqlite_each_batch(struct store_engine *engine, uint32_t partition,
+                                      bool (*each)(void *arg, const struct store_batch *batch),
+                                      void *arg)
+{
+  struct walk walk = { .statement = SQL_BATCH_EACH,
+                       .first = partition,
+                       .hand = hand_batch,
+                       .each.batch = each,
+                       .arg = arg };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_hold(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_hold_row hold;
+  (void)db;
+  sqlite_row_hold(row, &hold);
+  return !row->corrupt && walk->each.hold(walk->arg, &hold);
+}
+
+enum hf_error store_sqlite_each_hold(struct store_engine *engine, uint32_t partition,
+                                     bool (*each)(void *arg, const struct store_hold_row *row),
+                                     void *arg)
+{
+  struct walk walk = {
+    .statement = SQL_HOLD_EACH, .first = partition, .hand = hand_hold, .each.hold = each, .arg = arg
+  };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_block(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_block_row block;
+  (void)db;
+  sqlite_row_block(row, &block);
+  return !row->corrupt && walk->each.block(walk->arg, &block);
+}
+
+enum hf_error store_sqlite_each_block(struct store_engine *engine, uint32_t partition,
+                                      bool (*each)(void *arg, const struct store_block_row *row),
+                                      void *arg)
+{
+  struct walk walk = { .statement = SQL_BLOCK_EACH,
+                       .first = partition,
+                       .hand = hand_block,
+                       .each.block = each,
+                       .arg = arg };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_outcome(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_outcome outcome;
+  (void)db;
+  sqlite_row_outcome(row, &outcome);
+  return !row->corrupt && walk->each.outcome(walk->arg, &outcome);
+}
+
+enum hf_error store_sqlite_each_outcome(struct store_engine *engine, uint32_t partition,
+                                        bool (*each)(void *arg, const struct store_outcome *row),
+                                        void *arg)
+{
+  struct walk walk = { .statement = SQL_OUTCOME_EACH,
+                       .first = partition,
+                       .hand = hand_outcome,
+                       .each.outcome = each,
+                       .arg = arg };
+  return walk_run(engine, &walk);
+}
+
+/* ---- repair ---------------------------------------------------------------------------------- */
+
+/* The marks go to the journals' ends: the caller's truth is the whole journal. */
+static enum store_status repair_marks(struct sqlite_engine *engine)
+{
+  enum store_status status = STORE_OK;
+  for (uint32_t p = 0; status == STORE_OK && p < 1u << engine->engine.partition_bits; p++) {
+    struct hf_hash head;
+    status = sqlite_partition_load(engine, p, &head);
+    if (status == STORE_OK)
+      status = sqlite_write_mark(&engine->writer, p, engine->partitions[p].next_seq - 1u);
+  }
+  return status;
+}
+
+static enum store_status repair_rows(struct sqlite_db *db, const struct store_repair *repair)
+{
+  enum store_status status = sqlite_status(
+    sqlite_db_text(db, "DELETE FROM ledger_balances;DELETE FROM system_totals;DELETE FROM holds;"
+                       "DELETE FROM blocks"));
+  for (size_t i = 0; status == STORE_OK && i < repair->balances_count; i++)
+    status = sqlite_write_balance(db, &repair->balances[i]);
+  for (size_t i = 0; status == STORE_OK && i < repair->systems_count; i++)
+    status = sqlite_write_system(db, &repair->systems[i]);
+  for (size_t i = 0; status == STORE_OK && i < repair->holds_count; i++)
+    status = sqlite_write_hold(db, &repair->holds[i]);
+  for (size_t i = 0; status == STORE_OK && i < repair->blocks_count; i++)
+    status = sqlite_write_block(db, &repair->blocks[i]);
+  return status;
+}
+
+enum hf_error store_sqlite_repair(struct store_engine *base, const struct store_repair *repair)
+{
+  struct sqlite_engine *engine = engine_of(base);
+  struct sqlite_db *db = &engine->writer;
+  CHECK(!engine->read_only);
+  if (!sqlite_engine_writer(engine) || sqlite_db_do(db, SQL_BEGIN_WRITE) != SQLITE_OK)
+    return HF_E_UNAVAILABLE;
+  enum store_status status = repair_rows(db, repair);
+  if (status == STORE_OK)
+    status = repair_marks(engine);
+  if (status == STORE_OK)
+    status = sqlite_status(sqlite_db_do(db, SQL_COMMIT));
+  if (status != STORE_OK && !sqlite3_get_autocommit(db->handle) &&
+      sqlite_db_do(db, SQL_ROLLBACK) != SQLITE_OK)
+    sqlite_engine_writer_close(engine);
+  sqlite_checkpoint_after_commit(&engine->checkpointer, db);
+  return error_of(status);
+}
+
+enum hf_error store_sqlite_replay_run(struct store_engine *base,
+                                      const struct store_replay_run *run)
+{
+  struct sqlite_engine *engine = engine_of(base);
+  CHECK(!engine->read_only);
+  if (!sqlite_engine_writer(engine))
+    return HF_E_UNAVAILABLE;
+  sqlite3_stmt *insert = sqlite_db_use(&engine->writer, SQL_REPLAY_INSERT);
+  sqlite_bind_time(insert, 1, run->started_us);
+  sqlite_bind_time(insert, 2, run->ended_us);
+  sqlite_bind_id(insert, 3, run->entries);
+  sqlite_bind_id(insert, 4, run->users);
+  sqlite_bind_id(insert, 5, run->differences);
+  sqlite_bind_id(insert, 6, run->repaired);
+  return error_of(sqlite_status(sqlite_db_run(insert)));
+}

@@ -1,0 +1,148 @@
+/* sqlite_checkpoint.c - see the header.
+ *
+ * Happy path: wish (writer) -> passes (thread) -> rest (writer) -> the log starts again.
+ * Ways to fail: a checkpoint that fails leaves the log as it is: nothing is lost, the next wish
+ *   comes when the log has grown again.
+ * Invariants: one wish at a time; the thread holds no lock while it copies. */
+#include "adapters/store_sqlite/sqlite_checkpoint.h"
+
+#define PASSES_MAX 4u
+
+static void lock(struct sqlite_checkpointer *checkpointer)
+{
+  int failed = pthread_mutex_lock(&checkpointer->lock);
+  CHECK(failed == 0);
+}
+
+static void unlock(struct sqlite_checkpointer *checkpointer)
+{
+  int failed = pthread_mutex_unlock(&checkpointer->lock);
+  CHECK(failed == 0);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+/* True: what is left is little. */
+static bool copy(struct sqlite_checkpointer *checkpointer)
+{
+  struct sqlite_db *db = &checkpointer->db;
+  if (db->handle == NULL && sqlite_db_open(db, &checkpointer->config) != SQLITE_OK)
+    return false;
+  for (unsigned i = 0; i < PASSES_MAX; i++) {
+    int log = 0, done = 0;
+    if (sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done) !=
+        SQLITE_OK) {
+      sqlite_db_close(db);
+      return false;
+    }
+    if (log - done <= (int)checkpointer->rest_pages)
+      return true;
+  }
+  return false;
+}
+
+static void *thread_main(void *arg)
+{
+  struct sqlite_checkpointer *checkpointer = arg;
+  lock(checkpointer);
+  while (!checkpointer->stop) {
+    if (!checkpointer->wanted) {
+      (void)pthread_cond_wait(&checkpointer->wake, &checkpointer->lock);
+      continue;
+    }
+    unlock(checkpointer);
+    bool rest = copy(checkpointer);
+    lock(checkpointer);
+    checkpointer->wanted = false;
+    checkpointer->rest = rest;
+  }
+  unlock(checkpointer);
+  return NULL;
+}
+
+bool sqlite_checkpoint_start(struct sqlite_checkpointer *checkpointer,
+                             const struct sqlite_db_config *config)
+{
+  checkpointer->config = *config;
+  checkpointer->config.role = SQLITE_ROLE_CHECKPOINTER;
+  checkpointer->config.create = false;
+  checkpointer->wish_pages = SQLITE_LOG_PAGES;
+  checkpointer->rest_pages = SQLITE_LOG_PAGES_REST;
+  checkpointer->max_pages = SQLITE_LOG_PAGES_MAX;
+  int failed = pthread_mutex_init(&checkpointer->lock, NULL);
+  CHECK(failed == 0);
+  failed = pthread_cond_init(&checkpointer->wake, NULL);
+  CHECK(failed == 0);
+  checkpointer->started =
+    pthread_create(&checkpointer->thread, NULL, thread_main, checkpointer) == 0;
+  if (!checkpointer->started)
+    sqlite_checkpoint_stop(checkpointer);
+  return checkpointer->started;
+}
+
+void sqlite_checkpoint_stop(struct sqlite_checkpointer *checkpointer)
+{
+  int failed;
+  if (checkpointer->config.path == NULL)
+    return;
+  if (checkpointer->started) {
+    lock(checkpointer);
+    checkpointer->stop = true;
+    (void)pthread_cond_signal(&checkpointer->wake);
+    unlock(checkpointer);
+    failed = pthread_join(checkpointer->thread, NULL);
+    CHECK(failed == 0);
+  }
+  sqlite_db_close(&checkpointer->db);
+  failed = pthread_cond_destroy(&checkpointer->wake);
+  CHECK(failed == 0);
+  failed = pthread_mutex_destroy(&checkpointer->lock);
+  CHECK(failed == 0);
+  checkpointer->config.path = NULL;
+}
+
+/* ---- the writer ------------------------------------------------------------------------------ */
+
+static int committed(void *arg, sqlite3 *handle, const char *name, int pages)
+{
+  struct sqlite_checkpointer *checkpointer = arg;
+  (void)handle;
+  (void)name;
+  checkpointer->log_pages = (unsigned)pages;
+  return SQLITE_OK;
+}
+
+void sqlite_checkpoint_watch(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer)
+{
+  (void)sqlite3_wal_hook(writer->handle, committed, checkpointer);
+}
+
+void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
+                                    struct sqlite_db *writer)
+{
+  unsigned pages = checkpointer->log_pages;
+  if (writer->handle == NULL)
+    return;
+  if (pages < checkpointer->seen_pages)
+    checkpointer->asked_pages = checkpointer->wish_pages; /* the log started again */
+  if (checkpointer->asked_pages < checkpointer->wish_pages)
+    checkpointer->asked_pages = checkpointer->wish_pages;
+  checkpointer->seen_pages = pages;
+  lock(checkpointer);
+  bool rest = checkpointer->rest;
+  bool wish = !rest && !checkpointer->wanted && pages >= checkpointer->asked_pages;
+  checkpointer->rest = false;
+  if (wish) {
+    checkpointer->wanted = true;
+    (void)pthread_cond_signal(&checkpointer->wake);
+  }
+  unlock(checkpointer);
+  /* Should the log not start again after this, for a read that is still going on, the next wish
+   * comes when it has grown a little more. */
+  if (wish || rest)
+    checkpointer->asked_pages = pages + checkpointer->rest_pages;
+  if (rest) {
+    int mode = pages > checkpointer->max_pages ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
+    (void)sqlite3_wal_checkpoint_v2(writer->handle, NULL, mode, NULL, NULL);
+  }
+}

@@ -1,0 +1,205 @@
+/* sqlite_history.c - the requests that walk the journal: a user's entries, balances at a time, a
+ * partition's rows. None looks at more than it was asked for, but for a binary search over the
+ * user's versions: those have no gaps, and their times grow with them. */
+#include "adapters/store_sqlite/sqlite_engine.h"
+
+/* The user's entry of that version. */
+static enum store_status entry_of(struct sqlite_db *db, hf_id user, uint64_t version,
+                                  struct hf_arena *arena, struct ledger_entry *ret_entry)
+{
+  hf_id id;
+  enum store_status status = sqlite_index_version(db, user, version, &id);
+  if (status == STORE_OK)
+    status = sqlite_get_entry(db, id, arena, ret_entry);
+  if (status == STORE_NOT_FOUND ||
+      (status == STORE_OK && (ret_entry->user != user || ret_entry->version != version)))
+    return STORE_CORRUPT;
+  return status;
+}
+
+/* The newest version that was recorded before `time_us`, of those up to `newest`; 0: none. */
+static enum store_status version_before(struct sqlite_db *db, hf_id user, uint64_t newest,
+                                        int64_t time_us, uint64_t *ret_version)
+{
+  uint64_t low = 0, high = newest;
+  enum store_status status = STORE_OK;
+  struct hf_arena arena = { NULL };
+  while (low < high && status == STORE_OK) {
+    uint64_t middle = high - (high - low) / 2u;
+    struct ledger_entry entry;
+    status = entry_of(db, user, middle, &arena, &entry);
+    if (status == STORE_OK && entry.recorded_us < time_us)
+      low = middle;
+    else
+      high = middle - 1u;
+  }
+  hf_arena_free(&arena);
+  *ret_version = low;
+  return status;
+}
+
+/* Where a user's history begins to be read: at the newest version, or at the newest before a time
+ * (`time_us` > 0). */
+static enum store_status start_of(struct sqlite_db *db, hf_id user, int64_t time_us,
+                                  bool *ret_found, uint64_t *ret_version)
+{
+  hf_id id;
+  *ret_version = 0;
+  enum store_status status = sqlite_user_exists(db, user, ret_found);
+  if (status != STORE_OK || !*ret_found)
+    return status;
+  status = sqlite_index_newest(db, user, ret_version, &id);
+  if (status == STORE_OK && time_us > 0)
+    status = version_before(db, user, *ret_version, time_us, ret_version);
+  return status;
+}
+
+/* ---- a user's entries ------------------------------------------------------------------------ */
+
+/* What became of the op that the entry is the first of. */
+static enum store_status list_reversals(struct sqlite_db *db, struct store_request *request,
+                                        size_t at)
+{
+  struct store_list_entries *list = &request->list_entries;
+  struct store_reversal_row *rows;
+  size_t count;
+  enum store_status status =
+    sqlite_get_reversals(db, list->entries[at].id, &request->arena, &rows, &count);
+  for (size_t i = 0; status == STORE_OK && i < count; i++) {
+    if (!hf_amount_add(list->reversed[at], rows[i].amount, &list->reversed[at]))
+      status = STORE_CORRUPT;
+    list->reversed_by[at] = rows[i].op;
+  }
+  return status;
+}
+
+static enum store_status list_add(struct sqlite_db *db, struct store_request *request,
+                                  const struct ledger_entry *entry)
+{
+  struct store_list_entries *list = &request->list_entries;
+  size_t at = list->entries_count++;
+  hf_id op = ledger_entry_op(entry, db->partition_bits);
+  list->entries[at] = *entry;
+  enum store_status status = sqlite_get_metadata(db, op, &request->arena, &list->metadata[at]);
+  if (status == STORE_OK && entry->op_index == 0)
+    status = list_reversals(db, request, at);
+  return status;
+}
+
+static void list_init(struct store_request *request)
+{
+  struct store_list_entries *list = &request->list_entries;
+  list->more = false;
+  list->next_before = 0;
+  list->entries_count = 0;
+  list->entries = hf_arena_alloc(&request->arena, list->limit * sizeof(*list->entries));
+  list->metadata = hf_arena_alloc(&request->arena, list->limit * sizeof(*list->metadata));
+  list->reversed = hf_arena_alloc(&request->arena, list->limit * sizeof(*list->reversed));
+  list->reversed_by = hf_arena_alloc(&request->arena, list->limit * sizeof(*list->reversed_by));
+}
+
+enum store_status sqlite_list_entries(struct sqlite_db *db, struct store_request *request)
+{
+  struct store_list_entries *list = &request->list_entries;
+  uint64_t version, scanned = 0;
+  CHECK(list->limit > 0 && list->scan_max > 0);
+  list_init(request);
+  enum store_status status = start_of(db, list->user, list->to_us, &list->user_found, &version);
+  if (list->before_version != 0 && list->before_version <= version)
+    version = list->before_version - 1u;
+  for (; status == STORE_OK && version > 0; version--) {
+    struct ledger_entry entry;
+    status = entry_of(db, list->user, version, &request->arena, &entry);
+    if (status != STORE_OK || (list->from_us != 0 && entry.recorded_us < list->from_us))
+      break;
+    if (list->entries_count == list->limit || scanned == list->scan_max) {
+      list->more = true;
+      list->next_before = version + 1u;
+      break;
+    }
+    scanned++;
+    if ((list->asset == 0 || entry.asset == list->asset) &&
+        (list->type == 0 || entry.type == list->type))
+      status = list_add(db, request, &entry);
+  }
+  return status;
+}
+
+/* ---- balances at a time ---------------------------------------------------------------------- */
+
+static void take_balance(const struct ledger_entry *entry, struct ledger_asset *ret_asset)
+{
+  ret_asset->version = entry->version;
+  ret_asset->asset = entry->asset;
+  ret_asset->balance = entry->after;
+}
+
+enum store_status sqlite_balance_at(struct sqlite_db *db, struct store_request *request)
+{
+  hf_id user = request->balance_at.user;
+  int64_t at_us = request->balance_at.at_us;
+  struct ledger_entry newest, entry;
+  size_t count = 0;
+  request->balance_at.count = 0;
+  request->balance_at.out = NULL;
+  enum store_status status = start_of(db, user, at_us == INT64_MAX ? at_us : at_us + 1,
+                                      &request->balance_at.user_found,
+                                      &request->balance_at.version);
+  if (status != STORE_OK || request->balance_at.version == 0)
+    return status;
+  status = entry_of(db, user, request->balance_at.version, &request->arena, &newest);
+  if (status != STORE_OK)
+    return status;
+  struct ledger_asset *out =
+    hf_arena_alloc(&request->arena, (1u + newest.others_count) * sizeof(*out));
+  /* The others ascend by asset; the newest's own stands where it belongs. */
+  for (unsigned i = 0; i < newest.others_count; i++) {
+    if (count == i && newest.asset < newest.others[i].asset)
+      take_balance(&newest, &out[count++]);
+    status = entry_of(db, user, newest.others[i].version, &request->arena, &entry);
+    if (status != STORE_OK)
+      return status;
+    take_balance(&entry, &out[count++]);
+  }
+  if (count == newest.others_count)
+    take_balance(&newest, &out[count++]);
+  request->balance_at.count = count;
+  request->balance_at.out = out;
+  return STORE_OK;
+}
+
+/* ---- a partition's journal ------------------------------------------------------------------- */
+
+enum store_status sqlite_scan(struct sqlite_db *db, struct store_request *request)
+{
+  struct store_scan *scan = &request->scan;
+  struct sqlite_row row = {
+    .statement = sqlite_db_use_journal(db, JOURNAL_SCAN, scan->partition)
+  };
+  enum store_status status = STORE_OK;
+  void *entries = NULL, *bodies = NULL;
+  size_t entries_room = 0, bodies_room = 0, bodies_count = 0;
+  int code;
+  scan->entries_count = 0;
+  sqlite_bind_id(row.statement, 1, scan->from_seq);
+  sqlite_bind_id(row.statement, 2, scan->limit);
+  while ((code = sqlite3_step(row.statement)) == SQLITE_ROW) {
+    struct ledger_entry *entry = hf_arena_push(&request->arena, &entries, &scan->entries_count,
+                                               &entries_room, sizeof(*entry));
+    struct store_text *body =
+      hf_arena_push(&request->arena, &bodies, &bodies_count, &bodies_room, sizeof(*body));
+    sqlite_row_entry(&row, db, scan->partition, &request->arena, entry, body);
+  }
+  (void)sqlite3_reset(row.statement);
+  scan->entries = entries;
+  scan->bodies = bodies;
+  scan->metadata = hf_arena_alloc(&request->arena, scan->entries_count * sizeof(*scan->metadata));
+  if (code != SQLITE_DONE)
+    return sqlite_status(code);
+  if (row.corrupt)
+    return STORE_CORRUPT;
+  for (size_t i = 0; status == STORE_OK && i < scan->entries_count; i++)
+    status = sqlite_get_metadata(db, ledger_entry_op(&scan->entries[i], db->partition_bits),
+                                 &request->arena, &scan->metadata[i]);
+  return status;
+}
