@@ -1,0 +1,282 @@
+/* The checkers. They read the journal's rows and add them up with code of their own: per asset the
+ * sum over all accounts is zero, no bucket is negative, versions have no gap, the balances that an
+ * entry carries are those of the sum, each key stands once, what was acknowledged is there and what
+ * was refused is not, holds are resolved once, transit drains, hash chains hold. */
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+#define ACCOUNTS 32u
+
+struct tally { /* of one user */
+  hf_id id;
+  uint64_t version;
+  struct hf_hash head;
+  int64_t balance[SIM_ASSETS + 1u][ACCOUNTS]; /* debt: negative here */
+  int64_t outside[SIM_ASSETS + 1u];           /* the system's side of this user's moves */
+};
+
+struct seen_hold {
+  hf_id id;
+  int64_t left;
+  bool closed;
+};
+
+struct seen_transfer {
+  hf_id id;
+  int64_t amount;
+  unsigned credits, bounces;
+};
+
+struct checker {
+  struct sim_world *world;
+  struct tally tallies[SIM_USERS_MAX];
+  struct seen_hold *holds;
+  size_t holds_count;
+  struct seen_transfer *transfers;
+  size_t transfers_count;
+  unsigned *applied; /* per request: how often its key stands in the journal */
+  hf_id *applied_op;
+  uint64_t entries;
+};
+
+static struct tally *tally_of(struct checker *checker, hf_id user)
+{
+  for (unsigned i = 0; i < checker->world->users_count; i++)
+    if (checker->world->users[i].id == user) {
+      checker->tallies[i].id = user;
+      return &checker->tallies[i];
+    }
+  return NULL;
+}
+
+static int64_t narrow(hf_amount amount)
+{
+  return (int64_t)amount; /* the simulation's amounts are small */
+}
+
+static void check_key(struct checker *checker, const struct ledger_entry *entry)
+{
+  struct sim_world *world = checker->world;
+  if (entry->op_index != 0)
+    return;
+  for (unsigned i = 0; i < world->requests_count; i++) {
+    const struct sim_request *request = &world->requests[i];
+    if (memcmp(&request->key, &entry->key, sizeof entry->key) != 0)
+      continue;
+    checker->applied[i]++;
+    checker->applied_op[i] = entry->id;
+    if (entry->type != request->type || world->users[request->user].id != entry->user)
+      sim_fail(world, "entry of request %u is of another type or user", request->number);
+    if (request->amount != 0 && request->type != LEDGER_T_REVERSE &&
+        narrow(entry->amount) != (request->amount < 0 ? -request->amount : request->amount))
+      sim_fail(world, "entry of request %u has another amount", request->number);
+  }
+}
+
+static void check_hold(struct checker *checker, const struct ledger_entry *entry)
+{
+  if (entry->type == LEDGER_T_HOLD) {
+    checker->holds[checker->holds_count++] =
+        (struct seen_hold){.id = entry->id, .left = narrow(entry->amount)};
+    return;
+  }
+  if (entry->from != LEDGER_HELD)
+    return;
+  for (size_t i = 0; i < checker->holds_count; i++) {
+    struct seen_hold *hold = &checker->holds[i];
+    if (hold->id != entry->ref)
+      continue;
+    hold->left -= narrow(entry->amount);
+    if (hold->closed || hold->left < 0)
+      sim_fail(checker->world, "hold %llu was resolved twice", (unsigned long long)hold->id);
+    hold->closed = hold->left == 0;
+    return;
+  }
+  sim_fail(checker->world, "an entry resolves a hold that is not there");
+}
+
+static struct seen_transfer *transfer_of(struct checker *checker, hf_id id)
+{
+  for (size_t i = 0; i < checker->transfers_count; i++)
+    if (checker->transfers[i].id == id)
+      return &checker->transfers[i];
+  struct seen_transfer *seen = &checker->transfers[checker->transfers_count++];
+  *seen = (struct seen_transfer){.id = id};
+  return seen;
+}
+
+static void check_transfer(struct checker *checker, const struct ledger_entry *entry)
+{
+  bool in = entry->from == LEDGER_TRANSIT, out = entry->to == LEDGER_TRANSIT;
+  if (!in && !out)
+    return;
+  struct seen_transfer *seen = transfer_of(checker, out ? entry->id : entry->ref);
+  if (out) {
+    seen->amount += narrow(entry->amount);
+    return;
+  }
+  seen->amount -= narrow(entry->amount);
+  seen->credits += entry->type == LEDGER_T_CREDIT;
+  seen->bounces += entry->type == LEDGER_T_BOUNCE;
+  if (seen->credits + seen->bounces > 1)
+    sim_fail(checker->world, "transfer %llu was credited twice", (unsigned long long)seen->id);
+}
+
+static void check_entry(struct checker *checker, const struct ledger_entry *entry,
+                        const struct store_text *body)
+{
+  struct sim_world *world = checker->world;
+  struct tally *tally = tally_of(checker, entry->user);
+  if (tally == NULL || entry->asset == 0 || entry->asset > SIM_ASSETS) {
+    sim_fail(world, "an entry of nobody");
+    return;
+  }
+  checker->entries++;
+  if (entry->version != tally->version + 1u)
+    sim_fail(world, "user %llu: version %llu after %llu", (unsigned long long)entry->user,
+             (unsigned long long)entry->version, (unsigned long long)tally->version);
+  tally->version = entry->version;
+  struct hf_hash hash = hf_sha256_pair(tally->head.bytes, sizeof tally->head.bytes, body->at,
+                                       body->size);
+  if (memcmp(&hash, &entry->hash, sizeof hash) != 0)
+    sim_fail(world, "user %llu: the chain breaks at version %llu",
+             (unsigned long long)entry->user, (unsigned long long)entry->version);
+  tally->head = hash;
+  int64_t *balance = tally->balance[entry->asset];
+  int64_t amount = narrow(entry->amount);
+  if (amount <= 0 || entry->from == entry->to)
+    sim_fail(world, "an entry that moves nothing");
+  if (entry->from < LEDGER_BUCKET_COUNT)
+    balance[entry->from] -= amount;
+  else
+    tally->outside[entry->asset] -= amount;
+  if (entry->to < LEDGER_BUCKET_COUNT)
+    balance[entry->to] += amount;
+  else
+    tally->outside[entry->asset] += amount;
+  for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++) {
+    int64_t expected = i == LEDGER_DEBT ? -balance[i] : balance[i];
+    if (expected < 0)
+      sim_fail(world, "user %llu: bucket %u is negative", (unsigned long long)entry->user, i);
+    if (narrow(entry->after.bucket[i]) != expected)
+      sim_fail(world, "user %llu version %llu: bucket %u carries another balance",
+               (unsigned long long)entry->user, (unsigned long long)entry->version, i);
+  }
+  check_key(checker, entry);
+  check_hold(checker, entry);
+  check_transfer(checker, entry);
+}
+
+static void scan_partition(struct checker *checker, uint32_t partition)
+{
+  uint64_t next = 1;
+  struct store_engine *engine = checker->world->store.inner;
+  for (;;) {
+    struct store_request *request = store_request_new(STORE_SCAN);
+    request->scan.partition = partition;
+    request->scan.from_seq = next;
+    request->scan.limit = 1000;
+    engine->ops->execute(engine, request);
+    size_t count = request->scan.entries_count;
+    if (request->status != STORE_OK)
+      sim_fail(checker->world, "the journal cannot be scanned");
+    for (size_t i = 0; i < count; i++) {
+      const struct ledger_entry *entry = &request->scan.entries[i];
+      if (hf_id_serial(entry->id, checker->world->setup.partition_bits) != next)
+        sim_fail(checker->world, "partition %u: gap before seq %llu", partition,
+                 (unsigned long long)next);
+      next++;
+      check_entry(checker, entry, &request->scan.bodies[i]);
+    }
+    store_request_free(request);
+    if (count == 0)
+      return;
+  }
+}
+
+static void check_requests(struct checker *checker, bool end)
+{
+  struct sim_world *world = checker->world;
+  for (unsigned i = 0; i < world->requests_count; i++) {
+    const struct sim_request *request = &world->requests[i];
+    unsigned applied = checker->applied[i];
+    if (applied > 1)
+      sim_fail(world, "request %u stands %u times in the journal", i, applied);
+    if (end && request->state != SIM_FINAL)
+      sim_fail(world, "request %u (type %u) has no final answer", i, request->type);
+    if (request->answers == 0)
+      continue;
+    if (request->error == HF_OK && (applied != 1 || checker->applied_op[i] != request->op_id))
+      sim_fail(world, "request %u was acknowledged and is not there", i);
+    if (request->error != HF_OK && applied != 0)
+      sim_fail(world, "request %u was refused and is there", i);
+  }
+}
+
+static void check_totals(struct checker *checker, bool end)
+{
+  struct sim_world *world = checker->world;
+  for (unsigned asset = 1; asset <= SIM_ASSETS; asset++) {
+    int64_t inside = 0, outside = 0;
+    for (unsigned i = 0; i < world->users_count; i++) {
+      outside += checker->tallies[i].outside[asset];
+      for (unsigned j = 0; j < LEDGER_BUCKET_COUNT; j++)
+        inside += checker->tallies[i].balance[asset][j];
+    }
+    if (inside + outside != 0)
+      sim_fail(world, "asset %u: the sum is not zero", asset);
+  }
+  if (!end)
+    return;
+  for (size_t i = 0; i < checker->transfers_count; i++)
+    if (checker->transfers[i].amount != 0)
+      sim_fail(world, "transfer %llu is still in transit",
+               (unsigned long long)checker->transfers[i].id);
+}
+
+/* What the store would load for a user is what the sum says. */
+static void check_live(struct checker *checker)
+{
+  struct sim_world *world = checker->world;
+  struct store_engine *engine = world->store.inner;
+  for (unsigned i = 0; i < world->users_count; i++) {
+    if (!world->users[i].created)
+      continue;
+    struct store_request *request = store_request_new(STORE_LOAD_USER);
+    request->load_user.id = world->users[i].id;
+    engine->ops->execute(engine, request);
+    if (request->status != STORE_OK)
+      sim_fail(world, "user %llu was acknowledged and is not there",
+               (unsigned long long)world->users[i].id);
+    const struct store_loaded_user *loaded = &request->load_user.out;
+    for (size_t j = 0; request->status == STORE_OK && j < loaded->entries_count; j++)
+      for (unsigned k = 0; k < LEDGER_BUCKET_COUNT; k++) {
+        int64_t balance = checker->tallies[i].balance[loaded->entries[j].asset][k];
+        if (narrow(loaded->entries[j].after.bucket[k]) != (k == LEDGER_DEBT ? -balance : balance))
+          sim_fail(world, "live balance and replay differ");
+      }
+    store_request_free(request);
+  }
+}
+
+void sim_check(struct sim_world *world, bool end)
+{
+  struct checker *checker = rt_alloc(sizeof *checker);
+  size_t room = world->requests_max * 4u + 4096u;
+  checker->world = world;
+  checker->holds = rt_alloc(room * sizeof *checker->holds);
+  checker->transfers = rt_alloc(room * sizeof *checker->transfers);
+  checker->applied = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied);
+  checker->applied_op = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied_op);
+  for (uint32_t i = 0; i < 1u << world->setup.partition_bits; i++)
+    scan_partition(checker, i);
+  check_requests(checker, end);
+  check_totals(checker, end);
+  check_live(checker);
+  rt_free(checker->holds);
+  rt_free(checker->transfers);
+  rt_free(checker->applied);
+  rt_free(checker->applied_op);
+  rt_free(checker);
+}
