@@ -1,0 +1,42 @@
+/* The program: finds the command and runs it. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/cli.h"
+
+static const struct {
+  const char *name;
+  int (*run)(int argc, char **argv);
+  const char *arguments;
+  const char *line;
+} commands[] = {
+#define X(name, function, arguments, line) {name, function, arguments, line},
+    COMMANDS(X)
+#undef X
+};
+#define COMMANDS_COUNT (sizeof commands / sizeof commands[0])
+
+static void usage(FILE *out)
+{
+  fprintf(out, "usage: holdfast COMMAND [options]; holdfast COMMAND --help for its options\n\n");
+  for (size_t i = 0; i < COMMANDS_COUNT; i++)
+    fprintf(out, "  %-10s %-20s %s\n", commands[i].name, commands[i].arguments, commands[i].line);
+}
+
+int main(int argc, char **argv)
+{
+  signal(SIGPIPE, SIG_IGN);
+  if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+    usage(stdout);
+    return EXIT_DONE;
+  }
+  const char *name = argc >= 2 && strcmp(argv[1], "--version") == 0 ? "version"
+                     : argc >= 2                                    ? argv[1]
+                                                                    : "";
+  for (size_t i = 0; i < COMMANDS_COUNT; i++)
+    if (strcmp(commands[i].name, name) == 0)
+      return commands[i].run(argc, argv);
+  usage(stderr);
+  return EXIT_USAGE;
+}
