@@ -8,17 +8,32 @@ rt_id rt_self(const rt_ctx *ctx)
   return ctx->self->id;
 }
 
-rt *rt_of(const rt_ctx *ctx) { return ctx->runtime; }
+rt *rt_of(const rt_ctx *ctx)
+{
+  return ctx->runtime;
+}
 
-unsigned rt_loop_index(const rt_ctx *ctx) { return ctx->index; }
+unsigned rt_loop_index(const rt_ctx *ctx)
+{
+  return ctx->index;
+}
 
-unsigned rt_loop_count(const rt_ctx *ctx) { return ctx->loops; }
+unsigned rt_loop_count(const rt_ctx *ctx)
+{
+  return ctx->loops;
+}
 
-unsigned rt_loop_of(const rt_ctx *ctx, rt_id id) { return ctx->loop_of_shard[rt_id_shard(id)]; }
+unsigned rt_loop_of(const rt_ctx *ctx, rt_id id)
+{
+  return ctx->loop_of_shard[rt_id_shard(id)];
+}
 
 /* ---- clocks and chance ----------------------------------------------------------------------- */
 
-uint64_t rt_now_us(const rt_ctx *ctx) { return ctx->now_us; }
+uint64_t rt_now_us(const rt_ctx *ctx)
+{
+  return ctx->now_us;
+}
 
 /* Read at its first use in a turn, then it stands still; the cell is a cache, so const is kept for
  * the caller. */
@@ -42,7 +57,10 @@ void random_seed(rt_ctx *ctx, uint64_t seed)
   }
 }
 
-static uint64_t rotate(uint64_t x, unsigned by) { return (x << by) | (x >> (64 - by)); }
+static uint64_t rotate(uint64_t x, unsigned by)
+{
+  return (x << by) | (x >> (64 - by));
+}
 
 /* xoshiro256** */
 uint64_t rt_rand(rt_ctx *ctx)

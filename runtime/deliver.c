@@ -87,8 +87,7 @@ static void stash_put(rt_ctx *ctx, struct actor *actor, const rt_env *env)
 {
   const rt_class *class = class_of(ctx, actor->kind);
   bool is_ask = (env->flags & RT_F_ASK) != 0;
-  if (stash_count(actor) >= class->stash_max ||
-      (is_ask && site_fires(ctx, RT_SITE_STASH_FULL))) {
+  if (stash_count(actor) >= class->stash_max || (is_ask && site_fires(ctx, RT_SITE_STASH_FULL))) {
     refuse(ctx, env, RT_OP_OVERLOADED);
     return;
   }
@@ -193,14 +192,18 @@ static void replay(rt_ctx *ctx, struct actor *actor)
   }
 }
 
+/* One round of the list as it is now; what a turn has no time for keeps its place. */
 void deliver_replays(rt_ctx *ctx)
 {
-  struct stash *list = ctx->replay_first;
-  ctx->replay_first = NULL;
-  ctx->replay_last = NULL;
-  while (list != NULL) {
-    struct stash *stash = list;
-    list = stash->next;
+  const struct stash *last = ctx->replay_last;
+  bool is_last = ctx->replay_first == NULL;
+  while (!is_last && !ctx->over_time && ctx->turn_left > 0) {
+    struct stash *stash = ctx->replay_first;
+    is_last = stash == last;
+    ctx->replay_first = stash->next;
+    if (ctx->replay_first == NULL) {
+      ctx->replay_last = NULL;
+    }
     stash->queued = false;
     stash->next = NULL;
     if (stash->actor == NULL) {

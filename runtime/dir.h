@@ -21,8 +21,8 @@ struct dir_entry {
 
 struct dir {
   struct dir_entry *entries;
-  uint64_t mask;  /* capacity - 1 */
-  uint64_t count; /* in both tables */
+  uint64_t mask;         /* capacity - 1 */
+  uint64_t count;        /* in both tables */
   struct dir_entry *old; /* the table that is being emptied, or NULL */
   uint64_t old_mask;
   uint64_t old_next; /* the first entry of it that has not moved */

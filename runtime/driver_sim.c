@@ -33,8 +33,8 @@ struct sim_event {
 };
 
 struct sim_loop {
-  rt_ctx *ctx;      /* NULL: ended */
-  uint64_t turn_us; /* of the scheduled turn; UINT64_MAX: none */
+  rt_ctx *ctx;       /* NULL: ended */
+  uint64_t turn_us;  /* of the scheduled turn; UINT64_MAX: none */
   uint64_t schedule; /* events of an older schedule are void */
 };
 
@@ -61,7 +61,10 @@ struct driver_sim {
   uint64_t trace;
 };
 
-static struct driver_sim *of(struct rt_driver *self) { return (void *)self; }
+static struct driver_sim *of(struct rt_driver *self)
+{
+  return (void *)self;
+}
 
 /* ---- chance ---------------------------------------------------------------------------------- */
 
@@ -191,7 +194,10 @@ bool driver_sim_step(struct rt_driver *driver, uint64_t until_us)
 
 /* ---- what the runtime needs ------------------------------------------------------------------ */
 
-static uint64_t sim_mono_us(struct rt_driver *self) { return of(self)->now_us; }
+static uint64_t sim_mono_us(struct rt_driver *self)
+{
+  return of(self)->now_us;
+}
 
 static uint64_t sim_wall_us(struct rt_driver *self)
 {
@@ -199,7 +205,10 @@ static uint64_t sim_wall_us(struct rt_driver *self)
   return sim->config.start_wall_us + sim->now_us + (uint64_t)sim->wall_shift_us;
 }
 
-static uint64_t sim_entropy(struct rt_driver *self) { return draw(of(self), STREAM_ENTROPY); }
+static uint64_t sim_entropy(struct rt_driver *self)
+{
+  return draw(of(self), STREAM_ENTROPY);
+}
 
 static void sim_kick(struct rt_driver *self, unsigned loop)
 {
@@ -251,8 +260,8 @@ static bool sim_work(struct rt_driver *self, unsigned pool, uint64_t key, void (
   *free_us = at_us > *free_us ? at_us : *free_us;
   target->jobs++;
   fn(arg);
-  heap_put(sim, (struct sim_event){
-                  .at_us = *free_us, .type = EVENT_JOB, .index = pool, .tag = tag});
+  heap_put(sim,
+           (struct sim_event){.at_us = *free_us, .type = EVENT_JOB, .index = pool, .tag = tag});
   return true;
 }
 
@@ -345,7 +354,10 @@ void driver_sim_wall_jump(struct rt_driver *driver, int64_t by_us)
   of(driver)->wall_shift_us += by_us;
 }
 
-uint64_t driver_sim_rand(struct rt_driver *driver) { return draw(of(driver), STREAM_TEST); }
+uint64_t driver_sim_rand(struct rt_driver *driver)
+{
+  return draw(of(driver), STREAM_TEST);
+}
 
 uint64_t driver_sim_trace(const struct rt_driver *driver)
 {

@@ -19,10 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POLL_US 50u            /* while busy, sockets are looked at that often */
-#define SPIN_US_MIN 5u         /* spun before sleeping, when work comes often */
-#define SPIN_US_MAX 20u        /* and when it comes more rarely than that: not at all */
-#define GAP_US_MAX 100u        /* a longer gap counts as that, so that the average recovers soon */
+#define POLL_US 50u     /* while busy, sockets are looked at that often */
+#define SPIN_US_MIN 5u  /* spun before sleeping, when work comes often */
+#define SPIN_US_MAX 50u /* and when it comes more rarely than that: not at all */
+#define GAP_US_MAX 200u /* a longer gap counts as that: the average recovers soon */
 #define JOIN_GRACE_US (10u * 1000000u)
 #define CLOSE_ROUNDS_MAX 1000u
 
@@ -48,7 +48,10 @@ struct driver_uv {
   unsigned pools_count;
 };
 
-static struct driver_uv *of(struct rt_driver *self) { return (void *)self; }
+static struct driver_uv *of(struct rt_driver *self)
+{
+  return (void *)self;
+}
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
 
@@ -112,7 +115,10 @@ static void on_kick(uv_poll_t *poll, int status, int events)
   }
 }
 
-static void on_timer(uv_timer_t *timer) { (void)timer; }
+static void on_timer(uv_timer_t *timer)
+{
+  (void)timer;
+}
 
 static void relax(void)
 {
@@ -131,7 +137,8 @@ static void note_gap(struct uv_side *side, uint64_t dry_us, uint64_t now_us)
 }
 
 /* True: work came within the time that is worth spinning. The span reaches over the time of a cold
- * wake (some 8 us), or two loops that answer each other would never find each other awake. */
+ * wake (8 us, 30 on a busy virtual machine), or two loops that answer each other would never find
+ * each other awake. */
 static bool spin(struct uv_side *side, rt_ctx *ctx, uint64_t until_us)
 {
   if (!side->driver->may_spin || side->gap_us > SPIN_US_MAX) {
@@ -264,7 +271,10 @@ static void block_signals(sigset_t *ret_before)
   CHECK(error == 0);
 }
 
-static void restore_signals(const sigset_t *before) { pthread_sigmask(SIG_SETMASK, before, NULL); }
+static void restore_signals(const sigset_t *before)
+{
+  pthread_sigmask(SIG_SETMASK, before, NULL);
+}
 
 /* Spinning takes from nobody only if each loop has a core of its own, and pool threads another. */
 static bool cores_suffice(unsigned needed)
@@ -406,4 +416,7 @@ void driver_uv_free(struct rt_driver *driver)
   }
 }
 
-struct uv_loop_s *driver_uv_loop(rt_ctx *ctx) { return &of(ctx->driver)->sides[ctx->index].loop; }
+struct uv_loop_s *driver_uv_loop(rt_ctx *ctx)
+{
+  return &of(ctx->driver)->sides[ctx->index].loop;
+}

@@ -86,8 +86,7 @@ no_cond:
   return error;
 }
 
-int work_pool_start(struct work_pool *pool, const struct rt_pool_config *config,
-                    rt *const *runtime)
+int work_pool_start(struct work_pool *pool, const struct rt_pool_config *config, rt *const *runtime)
 {
   CHECK(config->threads > 0 && config->queue_max > 0);
   pool->name = config->name;

@@ -3,15 +3,15 @@
  * Every message raises an actor's use count (0..3); the hand goes round over all blocks, halves the
  * count of whom it passes, and takes the first one that has none and may go. From 7/8 of the cap on
  * each activation moves the hand a little, so that the cap itself is rarely met.
- * Idle time is found by a sweep over the blocks four times in the shortest idle time: no list to keep, no
- * write to a neighbour for each message. */
+ * Idle time is found by a sweep over the blocks, four times in the shortest idle time: no list to
+ * keep, no write to a neighbour for each message. */
 #include "holdfast/check.h"
 #include "internal.h"
 
-#define EVICT_STEPS 32u        /* near the cap, for each activation */
+#define EVICT_STEPS 32u /* near the cap, for each activation */
 #define EVICT_VICTIMS 2u
 #define EVICT_STEPS_AT_CAP 1024u
-#define SWEEP_SLICE 256u       /* blocks looked at in a turn */
+#define SWEEP_SLICE 256u /* blocks looked at in a turn */
 
 bool evict_allowed(rt_ctx *ctx, const struct actor *actor)
 {

@@ -20,9 +20,9 @@ struct fifo_chunk {
 /* Chunks of one size, shared by all queues of a loop that use that size. */
 struct fifo_pool {
   struct fifo_chunk *free;
-  uint32_t capacity;  /* envelopes of a chunk */
+  uint32_t capacity; /* envelopes of a chunk */
   uint32_t free_count;
-  uint32_t free_max;  /* more free chunks than that go back to the system */
+  uint32_t free_max; /* more free chunks than that go back to the system */
 };
 
 struct fifo {

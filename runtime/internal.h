@@ -4,7 +4,8 @@
  *        struct rt is constant after rt_start but for its atomics.
  * Files: loop.c the turn; send.c staging and publishing; deliver.c a message to its actor;
  *        life.c activation, passivation and failure; evict.c who has to leave; waiter.c asks that
- *        an actor has not answered; stop.c the drain; ctx.c what actors read; rt.c start and end. */
+ *        an actor has not answered; job.c pool work; stop.c the drain; ctx.c what actors read;
+ *        rt.c start and end. */
 #ifndef HOLDFAST_RUNTIME_INTERNAL_H
 #define HOLDFAST_RUNTIME_INTERNAL_H
 
@@ -26,32 +27,32 @@
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
-#define RT_LOOPS_MAX 64u         /* the dirty mask is one word */
-#define RT_PUBLISH_MAX 64u       /* staged envelopes that are published before the turn ends */
-#define RT_RING_TURN_MAX 64u     /* taken from one ring in a turn */
-#define RT_POSTS_TURN_MAX 64u    /* taken from the inbox in a turn */
-#define RT_BATCH 16u             /* envelopes looked ahead at, and dispatched between clock reads */
-#define RT_REPLAY_TURN_MAX 32u   /* stashed messages of one actor in a turn */
-#define RT_CHUNK_ENVELOPES 63u   /* a chunk of a queue is one page */
-#define RT_STASH_ENVELOPES 7u    /* a chunk of a stash is 512 bytes */
+#define RT_LOOPS_MAX 64u       /* the dirty mask is one word */
+#define RT_PUBLISH_MAX 64u     /* staged envelopes that are published before the turn ends */
+#define RT_RING_TURN_MAX 64u   /* taken from one ring in a turn */
+#define RT_POSTS_TURN_MAX 64u  /* taken from the inbox in a turn */
+#define RT_BATCH 16u           /* envelopes looked ahead at, and dispatched between clock reads */
+#define RT_REPLAY_TURN_MAX 32u /* stashed messages of one actor in a turn */
+#define RT_CHUNK_ENVELOPES 63u /* a chunk of a queue is one page */
+#define RT_STASH_ENVELOPES 7u  /* a chunk of a stash is 512 bytes */
 #define RT_SLOW_US 1000u
 #define RT_STALL_US 25000u
 
 /* Fault sites of the runtime itself; an application's numbers lie below. */
 enum {
   RT_SITE_RING_FULL = 0x7FFF0000, /* a ring says that it is full */
-  RT_SITE_EVICT,                   /* an actor is passivated after its message */
-  RT_SITE_TURN_SIZE,               /* a turn ends early */
-  RT_SITE_STASH_FULL,              /* an ask finds the stash full */
-  RT_SITE_TIMERS_LATE,             /* due timers fire one turn later */
-  RT_SITE_JOB_REFUSED,             /* a pool says that it is full */
+  RT_SITE_EVICT,                  /* an actor is passivated after its message */
+  RT_SITE_TURN_SIZE,              /* a turn ends early */
+  RT_SITE_STASH_FULL,             /* an ask finds the stash full */
+  RT_SITE_TIMERS_LATE,            /* due timers fire one turn later */
+  RT_SITE_JOB_REFUSED,            /* a pool says that it is full */
 };
 
 /* ---- a loop ---------------------------------------------------------------------------------- */
 
 /* What others touch, each on lines of its own. */
 struct loop_shared {
-  alignas(MEM_LINE) _Atomic uint64_t dirty; /* bit s: loop s published; s sets, the loop clears */
+  alignas(MEM_LINE) _Atomic uint64_t dirty;  /* bit s: loop s published; s sets, the loop clears */
   alignas(MEM_LINE) _Atomic uint32_t asleep; /* the loop sets; whoever clears it kicks */
   alignas(MEM_LINE) _Atomic uint64_t quiet;  /* drain: odd while nothing is in flight here */
   struct inbox inbox;
@@ -186,7 +187,7 @@ struct rt {
   uint8_t loop_of_shard[RT_SHARDS_MAX];
   struct kind_info kinds[256];
   rt_ctx **loops;
-  struct ring **rings; /* [from * loops + to] */
+  struct ring **rings;        /* [from * loops + to] */
   struct metric_cell **cells; /* by loop */
   struct metrics metrics;
   struct own_metrics own;
@@ -206,7 +207,8 @@ static inline const rt_class *class_of(const rt_ctx *ctx, unsigned kind)
   return ctx->runtime->kinds[kind].class;
 }
 
-static inline struct metric_cell *class_cell(rt_ctx *ctx, unsigned kind, enum own_class_scalar which)
+static inline struct metric_cell *class_cell(rt_ctx *ctx, unsigned kind,
+                                             enum own_class_scalar which)
 {
   return &ctx->own[ctx->runtime->kinds[kind].metric + (unsigned)which];
 }
@@ -224,13 +226,16 @@ static inline struct actor *actor_find(const rt_ctx *ctx, rt_id id)
 }
 
 /* The clock of a loop's timers: whole milliseconds of the monotonic clock. */
-static inline uint64_t tick_of(uint64_t us) { return us / 1000; }
+static inline uint64_t tick_of(uint64_t us)
+{
+  return us / 1000;
+}
 
 /* ---- send.c ---------------------------------------------------------------------------------- */
 
 /* A reply from `from`, which need not be the running actor; always finds room. */
-void send_reply(rt_ctx *ctx, rt_id from, rt_id to, uint32_t corr, uint16_t op,
-                const void *payload, size_t size);
+void send_reply(rt_ctx *ctx, rt_id from, rt_id to, uint32_t corr, uint16_t op, const void *payload,
+                size_t size);
 void send_publish_all(rt_ctx *ctx);
 void send_flush_held(rt_ctx *ctx);
 /* Held envelopes whose ring has room by now: the loop must not sleep. */

@@ -188,8 +188,9 @@ void actor_passivate(rt_ctx *ctx, struct actor *actor)
 {
   metrics_add(class_cell(ctx, actor->kind, OWN_CLASS_PASSIVATED), 1);
   actor_move(actor, ACTOR_ENDING);
+  actor->marks |= ACTOR_GATED;
   state_drop(ctx, actor);
-  actor_free(ctx, actor);
+  actor_ending_step(ctx, actor); /* its last act may have been to hand in a job */
 }
 
 /* ---- failure --------------------------------------------------------------------------------- */
@@ -198,8 +199,7 @@ void actor_passivate(rt_ctx *ctx, struct actor *actor)
 static bool restart_allowed(rt_ctx *ctx, unsigned kind)
 {
   struct service *service = &ctx->service[kind];
-  if (service->restarts == 0 ||
-      ctx->now_us - service->restarts_since_us > RESTARTS_PERIOD_US) {
+  if (service->restarts == 0 || ctx->now_us - service->restarts_since_us > RESTARTS_PERIOD_US) {
     service->restarts_since_us = ctx->now_us;
     service->restarts = 0;
   }
@@ -224,9 +224,8 @@ void actor_leave(rt_ctx *ctx, struct actor *actor, rt_status why)
   bool is_service = (actor->marks & ACTOR_SERVICE) != 0;
   actor_move(actor, ACTOR_ENDING);
   actor->marks |= ACTOR_GATED;
-  metrics_add(class_cell(ctx, actor->kind,
-                         why == RT_FAIL ? OWN_CLASS_FAILED : OWN_CLASS_PASSIVATED),
-              1);
+  metrics_add(
+    class_cell(ctx, actor->kind, why == RT_FAIL ? OWN_CLASS_FAILED : OWN_CLASS_PASSIVATED), 1);
   state_drop(ctx, actor);
   waiters_down(ctx, actor);
   if (why == RT_FAIL || !was_open) {
@@ -247,8 +246,7 @@ void actor_ending_step(rt_ctx *ctx, struct actor *actor)
     return;
   }
   bool is_service = (actor->marks & ACTOR_SERVICE) != 0;
-  bool is_barred = is_service ? ctx->service[actor->kind].finished
-                              : is_quarantined(ctx, actor->id);
+  bool is_barred = is_service ? ctx->service[actor->kind].finished : is_quarantined(ctx, actor->id);
   if (is_barred) {
     stash_refuse(ctx, actor, RT_OP_DOWN);
   }

@@ -1,8 +1,8 @@
 /* One turn of a loop, and the edge of sleep.
  *
  * Happy path, in this order: system lane, answers of jobs, stashes that may be replayed, rings (a
- * share of each), the local queue, timers, posts from outside; then idle actors leave, ingress opens
- * again, per-loop actors end their turn, all that was sent is published.
+ * share of each), the local queue, timers, posts from outside; then idle actors leave, ingress
+ * opens again, per-loop actors end their turn, all that was sent is published.
  * Ways to fail: none. A turn that ran long stops early; each source still gets one batch, so no
  * source starves another.
  * Invariants: the clock an actor sees stands still within a turn; nothing staged outlives it. */
@@ -168,8 +168,7 @@ static void run_timers(rt_ctx *ctx)
   }
   while (done < max && timer_peek_due(&ctx->timers, &slot, &cookie)) {
     struct actor *actor = slab_at(&ctx->slab, slot);
-    rt_env env = {
-      .to = actor->id, .from = actor->id, .op = RT_OP_TIMER, .sent_us = ctx->now_us};
+    rt_env env = {.to = actor->id, .from = actor->id, .op = RT_OP_TIMER, .sent_us = ctx->now_us};
     env.payload.u[0] = cookie;
     timer_take_due(&ctx->timers, &actor->timers);
     deliver_direct(ctx, &env, actor);
@@ -318,7 +317,10 @@ bool rt_sleep_prepare(rt_ctx *ctx)
   return true;
 }
 
-void rt_sleep_end(rt_ctx *ctx) { atomic_store(&ctx->shared->asleep, 0); }
+void rt_sleep_end(rt_ctx *ctx)
+{
+  atomic_store(&ctx->shared->asleep, 0);
+}
 
 bool rt_loop_done(const rt_ctx *ctx)
 {

@@ -21,7 +21,10 @@ void *rt_realloc(void *block, size_t size)
   return moved;
 }
 
-void rt_free(void *block) { free(block); }
+void rt_free(void *block)
+{
+  free(block);
+}
 
 void *mem_lines(size_t size)
 {

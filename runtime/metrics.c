@@ -16,8 +16,7 @@ static uint32_t cells_of(const struct rt_metric *metric)
 
 static bool is_sound(const struct rt_metric *metric)
 {
-  if (metric->name == NULL || metric->help == NULL || metric->labels == NULL ||
-      metric->unit <= 0) {
+  if (metric->name == NULL || metric->help == NULL || metric->labels == NULL || metric->unit <= 0) {
     return false;
   }
   if (metric->type != RT_HISTOGRAM) {
@@ -88,8 +87,8 @@ struct writer {
 };
 
 /* Lines hold a name, labels and a number; what the application put into a label is its own. */
-__attribute__((format(printf, 2, 3))) static void put(const struct writer *out,
-                                                      const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void put(const struct writer *out, const char *format,
+                                                      ...)
 {
   char line[1024];
   va_list args;
@@ -159,7 +158,7 @@ static void put_series(const struct writer *out, const struct metrics *metrics, 
                        struct metric_cell *const *loops, unsigned loops_count)
 {
   const struct rt_metric *metric = &metrics->table[id];
-  uint64_t cells[METRICS_BOUNDS_MAX + 2];
+  uint64_t cells[METRICS_BOUNDS_MAX + 2] = {0};
   for (uint32_t i = 0; i < cells_of(metric); i++) {
     cells[i] = metrics_cell_sum(loops, loops_count, metrics->cell[id] + i);
   }
@@ -175,8 +174,9 @@ static void put_series(const struct writer *out, const struct metrics *metrics, 
   put_value(out, metric, cells[0]);
 }
 
-void metrics_write(const struct metrics *metrics, struct metric_cell *const *loops, unsigned loops_count,
-                   void (*sink)(void *arg, const char *text, size_t size), void *arg)
+void metrics_write(const struct metrics *metrics, struct metric_cell *const *loops,
+                   unsigned loops_count, void (*sink)(void *arg, const char *text, size_t size),
+                   void *arg)
 {
   const struct writer out = {.sink = sink, .arg = arg};
   for (unsigned i = 0; i < metrics->count; i++) {

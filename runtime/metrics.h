@@ -33,8 +33,9 @@ uint64_t metrics_cell_sum(struct metric_cell *const *loops, unsigned loops_count
 /* One series' sum over the loops; for a histogram the count. */
 uint64_t metrics_sum(const struct metrics *metrics, struct metric_cell *const *loops,
                      unsigned loops_count, unsigned id);
-void metrics_write(const struct metrics *metrics, struct metric_cell *const *loops, unsigned loops_count,
-                   void (*sink)(void *arg, const char *text, size_t size), void *arg);
+void metrics_write(const struct metrics *metrics, struct metric_cell *const *loops,
+                   unsigned loops_count, void (*sink)(void *arg, const char *text, size_t size),
+                   void *arg);
 
 /* One writer for each cell, so a load and a store do; no locked instruction. */
 static inline void metrics_add(struct metric_cell *cell, uint64_t delta)
@@ -48,8 +49,8 @@ static inline void metrics_set(struct metric_cell *cell, uint64_t value)
   atomic_store_explicit(&cell->value, value, memory_order_relaxed);
 }
 
-static inline void metrics_observe(const struct metrics *metrics, struct metric_cell *cells, unsigned id,
-                                   uint64_t value)
+static inline void metrics_observe(const struct metrics *metrics, struct metric_cell *cells,
+                                   unsigned id, uint64_t value)
 {
   const struct rt_metric *metric = &metrics->table[id];
   struct metric_cell *first = &cells[metrics->cell[id]];

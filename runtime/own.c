@@ -7,15 +7,14 @@
 #include <stdio.h>
 
 /* Microseconds. */
-static const uint64_t turn_bounds[] = {10,   25,    50,    100,   250,    500,
-                                       1000, 2500,  5000,  10000, 25000,  100000,
-                                       1000000};
-static const uint64_t wait_bounds[] = {10,    25,    50,    100,    250,    500,     1000,   2500,
-                                       5000,  10000, 25000, 50000,  100000, 250000,  500000, 1000000,
-                                       2500000};
-static const uint64_t job_bounds[] = {25,    50,    100,    250,    500,    1000,    2500,   5000,
-                                      10000, 25000, 50000,  100000, 250000, 500000,  1000000,
-                                      5000000};
+static const uint64_t turn_bounds[] = {10,   25,   50,    100,   250,    500,    1000,
+                                       2500, 5000, 10000, 25000, 100000, 1000000};
+static const uint64_t wait_bounds[] = {10,     25,     50,     100,     250,    500,
+                                       1000,   2500,   5000,   10000,   25000,  50000,
+                                       100000, 250000, 500000, 1000000, 2500000};
+static const uint64_t job_bounds[] = {25,     50,     100,     250,    500,   1000,
+                                      2500,   5000,   10000,   25000,  50000, 100000,
+                                      250000, 500000, 1000000, 5000000};
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 #define LABEL_SIZE 96u
@@ -105,9 +104,9 @@ void own_init(struct own_metrics *own, const struct rt_config *config)
               wait_bounds, COUNT_OF(wait_bounds));
   own->first_job_seconds = at;
   for (unsigned p = 0; p < pools; p++) {
-    own->table[at++] = histogram("rt_job_seconds", "Time from handing a job over to its answer.",
-                                 own->labels + (classes + p) * LABEL_SIZE, job_bounds,
-                                 COUNT_OF(job_bounds));
+    own->table[at++] =
+      histogram("rt_job_seconds", "Time from handing a job over to its answer.",
+                own->labels + (classes + p) * LABEL_SIZE, job_bounds, COUNT_OF(job_bounds));
   }
   CHECK(at == count);
 }

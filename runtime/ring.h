@@ -20,13 +20,13 @@
 struct ring {
   alignas(MEM_LINE) uint64_t size; /* both read, nobody writes */
   rt_env *slots;
-  alignas(MEM_LINE) uint64_t staged; /* producer: next index to write */
-  uint64_t tail_seen;                /* producer: last tail that it read */
-  uint64_t published;                /* producer: what head says */
-  alignas(MEM_LINE) _Atomic uint64_t head; /* producer writes, consumer reads */
-  alignas(MEM_LINE) _Atomic uint64_t tail; /* consumer writes, producer reads */
-  alignas(MEM_LINE) uint64_t next;   /* consumer: next index to read */
-  uint64_t head_seen;                /* consumer: last head that it read */
+  alignas(MEM_LINE) uint64_t staged;                 /* producer: next index to write */
+  uint64_t tail_seen;                                /* producer: last tail that it read */
+  uint64_t published;                                /* producer: what head says */
+  alignas(MEM_LINE) _Atomic uint64_t head;           /* producer writes, consumer reads */
+  alignas(MEM_LINE) _Atomic uint64_t tail;           /* consumer writes, producer reads */
+  alignas(MEM_LINE) uint64_t next;                   /* consumer: next index to read */
+  uint64_t head_seen;                                /* consumer: last head that it read */
   alignas(MEM_LINE) _Atomic uint32_t producer_waits; /* producer sets, consumer clears: kick me */
 };
 
@@ -83,7 +83,10 @@ static inline unsigned ring_peek(struct ring *ring, unsigned max, rt_env **ret_f
 }
 
 /* Consumer: steps over `count` envelopes; their slots are given back by ring_release. */
-static inline void ring_skip(struct ring *ring, unsigned count) { ring->next += count; }
+static inline void ring_skip(struct ring *ring, unsigned count)
+{
+  ring->next += count;
+}
 
 /* Consumer: gives the slots back. True: the producer waits for room and must be kicked. */
 static inline bool ring_release(struct ring *ring)

@@ -4,7 +4,8 @@
  * loop; the ring is published when 64 are staged and at the end of the turn; a loop that sleeps is
  * kicked. No receiver's code runs here.
  * Ways to fail: a full ring makes the envelope wait in the held list of that target, which closes
- * the loop's ingress until it is empty again; a full held list refuses tells and asks, never replies.
+ * the loop's ingress until it is empty again; a full held list refuses tells and asks, never
+ * replies.
  * Invariants: while something is held for a loop, all that goes there is held, so order is kept;
  * replies that are held are at most as many as asks in flight, which each loop bounds. */
 #include "holdfast/check.h"
@@ -84,7 +85,10 @@ void ingress_reopen(rt_ctx *ctx)
   }
 }
 
-bool rt_ingress_open(const rt_ctx *ctx) { return !ctx->ingress_closed; }
+bool rt_ingress_open(const rt_ctx *ctx)
+{
+  return !ctx->ingress_closed;
+}
 
 /* ---- staging --------------------------------------------------------------------------------- */
 
@@ -148,18 +152,18 @@ static void fill_payload(rt_env *env, const void *payload, size_t size)
   }
 }
 
-/* A per-loop actor's shard is the index of its loop. */
-static bool is_address(const rt_ctx *ctx, rt_id to)
+/* A per-loop actor's shard is the index of its loop, its serial is 0. */
+static bool is_address(const struct rt *runtime, rt_id to)
 {
-  const rt_class *class = class_of(ctx, rt_id_kind(to));
-  return class != NULL &&
-         ((class->flags & RT_CLASS_PER_LOOP) == 0 || rt_id_shard(to) < ctx->loops);
+  const rt_class *class = runtime->kinds[rt_id_kind(to)].class;
+  return class != NULL && ((class->flags & RT_CLASS_PER_LOOP) == 0 ||
+                           (rt_id_shard(to) < runtime->config.loops && rt_id_serial(to) == 0));
 }
 
-void send_reply(rt_ctx *ctx, rt_id from, rt_id to, uint32_t corr, uint16_t op,
-                const void *payload, size_t size)
+void send_reply(rt_ctx *ctx, rt_id from, rt_id to, uint32_t corr, uint16_t op, const void *payload,
+                size_t size)
 {
-  CHECK(is_address(ctx, to));
+  CHECK(is_address(ctx->runtime, to));
   rt_env *env = slot_for(ctx, to, true);
   env->to = to;
   env->from = from;
@@ -173,7 +177,7 @@ void send_reply(rt_ctx *ctx, rt_id from, rt_id to, uint32_t corr, uint16_t op,
 
 rt_status rt_tell(rt_ctx *ctx, rt_id to, uint16_t op, const void *payload, size_t size)
 {
-  CHECK(ctx->self != NULL && is_address(ctx, to));
+  CHECK(ctx->self != NULL && is_address(ctx->runtime, to));
   rt_env *env = slot_for(ctx, to, false);
   if (env == NULL) {
     own_add(ctx, OWN_REFUSED, 1);
@@ -197,7 +201,7 @@ rt_status rt_ask(rt_ctx *ctx, rt_id to, uint16_t op, const void *payload, size_t
 {
   struct actor *self = ctx->self;
   const struct rt_config *config = &ctx->runtime->config;
-  CHECK(self != NULL && is_address(ctx, to));
+  CHECK(self != NULL && is_address(ctx->runtime, to));
   unsigned kind = rt_id_kind(to);
   CHECK((ctx->runtime->kinds[self->kind].may_ask[kind / 64] >> (kind % 64) & 1) != 0);
   bool no_credit = ctx->entered && ctx->credits_used >= config->credits;
@@ -250,7 +254,7 @@ void rt_reply(rt_ctx *ctx, rt_id to, uint32_t corr, uint16_t op, const void *pay
 void rt_hand_over(rt_ctx *ctx, rt_id asker, uint32_t corr, rt_id to, uint16_t op,
                   const void *payload, size_t size)
 {
-  CHECK(ctx->self != NULL && is_address(ctx, to));
+  CHECK(ctx->self != NULL && is_address(ctx->runtime, to));
   CHECK(ctx->loop_of_shard[rt_id_shard(to)] == ctx->index);
   settle_debt(ctx, asker, corr);
   rt_env *env = slot_for(ctx, to, true);
@@ -310,10 +314,8 @@ bool send_held_can_go(rt_ctx *ctx)
 
 rt_status rt_post(rt *runtime, rt_id to, uint16_t op, const void *payload, size_t size)
 {
-  const rt_class *class = runtime->kinds[rt_id_kind(to)].class;
-  CHECK(class != NULL);
-  rt_env env = {
-    .to = to, .op = op, .sent_us = runtime->driver->mono_us(runtime->driver)};
+  CHECK(is_address(runtime, to));
+  rt_env env = {.to = to, .op = op, .sent_us = runtime->driver->mono_us(runtime->driver)};
   unsigned loop = runtime->loop_of_shard[rt_id_shard(to)];
   fill_payload(&env, payload, size);
   if (!inbox_put(&runtime->loops[loop]->shared->inbox, &env)) {

@@ -8,7 +8,10 @@
 
 _Static_assert(SLAB_CHUNK == 64, "the free mask of a chunk is one word");
 
-void slab_init(struct slab *slab) { memset(slab, 0, sizeof *slab); }
+void slab_init(struct slab *slab)
+{
+  memset(slab, 0, sizeof *slab);
+}
 
 void slab_deinit(struct slab *slab)
 {

@@ -36,9 +36,9 @@ struct actor {
   uint32_t in_flight;  /* asks and jobs whose answers are to come */
   uint32_t timers;     /* head of the list of its timers; TIMER_NONE */
   uint8_t kind;
-  uint8_t phase; /* enum actor_phase; written by actor_move only */
-  uint8_t marks; /* ACTOR_GATED and so on */
-  uint8_t uses;  /* 0..3, for the choice of whom to passivate */
+  uint8_t phase;          /* enum actor_phase; written by actor_move only */
+  uint8_t marks;          /* ACTOR_GATED and so on */
+  uint8_t uses;           /* 0..3, for the choice of whom to passivate */
   struct stash *stash;    /* messages that wait; NULL when none ever did */
   struct waiter *waiters; /* asks that it took and has not answered; circular */
   alignas(16) unsigned char state[];

@@ -39,8 +39,7 @@ static void grow(struct timer_wheel *wheel)
   if (wheel->chunks_count == wheel->chunks_room) {
     wheel->chunks_room = wheel->chunks_room == 0 ? 8 : wheel->chunks_room * 2;
     CHECK(wheel->chunks_room <= UINT32_MAX / TIMER_CHUNK);
-    wheel->chunks =
-      rt_realloc((void *)wheel->chunks, wheel->chunks_room * sizeof *wheel->chunks);
+    wheel->chunks = rt_realloc((void *)wheel->chunks, wheel->chunks_room * sizeof *wheel->chunks);
   }
   struct timer *chunk = rt_alloc(TIMER_CHUNK * sizeof *chunk);
   uint32_t base = wheel->chunks_count * TIMER_CHUNK;
@@ -157,6 +156,7 @@ uint64_t timer_arm(struct timer_wheel *wheel, uint64_t due, uint32_t actor, uint
   }
   *owner_list = index;
   link_node(wheel, index);
+  wheel->next = 0;
   return (uint64_t)node->generation << 32 | index;
 }
 
@@ -226,7 +226,7 @@ static uint32_t next_used(const struct timer_wheel *wheel, unsigned level, uint3
 
 /* Slots of a level lie ahead within the level's round, because the level is chosen by the highest
  * byte that differs; only the top level wraps, with the 32-bit clock. */
-static uint64_t next_tick(const struct timer_wheel *wheel)
+static uint64_t find_next(const struct timer_wheel *wheel)
 {
   for (unsigned level = 0; level < TIMER_LEVELS; level++) {
     uint64_t unit = 1ull << (8 * level);
@@ -244,6 +244,15 @@ static uint64_t next_tick(const struct timer_wheel *wheel)
   return UINT64_MAX;
 }
 
+/* Found once, then kept until a timer is armed; a timer that is stopped makes it too early only. */
+static uint64_t next_tick(struct timer_wheel *wheel)
+{
+  if (wheel->next == 0) {
+    wheel->next = find_next(wheel);
+  }
+  return wheel->next;
+}
+
 void timer_advance(struct timer_wheel *wheel, uint64_t tick)
 {
   for (;;) {
@@ -252,6 +261,7 @@ void timer_advance(struct timer_wheel *wheel, uint64_t tick)
       break;
     }
     wheel->tick = next;
+    wheel->next = 0;
     for (unsigned level = TIMER_LEVELS; level-- > 0;) {
       if ((next & ((1ull << (8 * level)) - 1)) == 0) {
         spread(wheel, level * TIMER_SLOTS + ((uint32_t)(next >> (8 * level)) & 255u));
@@ -283,7 +293,7 @@ void timer_take_due(struct timer_wheel *wheel, uint32_t *owner_list)
   release(wheel, index);
 }
 
-uint64_t timer_next(const struct timer_wheel *wheel)
+uint64_t timer_next(struct timer_wheel *wheel)
 {
   return wheel->heads[TIMER_DUE] != TIMER_NONE ? wheel->tick : next_tick(wheel);
 }

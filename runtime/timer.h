@@ -30,6 +30,7 @@ struct timer {
 
 struct timer_wheel {
   uint64_t tick;  /* all timers due up to it are in the due list */
+  uint64_t next;  /* no timer that is not due yet is due before it; 0: to be found out */
   uint32_t count; /* armed, the due ones included */
   uint32_t free;  /* nodes not in use, linked by next */
   struct timer **chunks;
@@ -58,6 +59,6 @@ bool timer_peek_due(const struct timer_wheel *wheel, uint32_t *ret_actor, uint64
 void timer_take_due(struct timer_wheel *wheel, uint32_t *owner_list);
 /* A tick at which timer_advance has something to do; never later than the earliest timer, maybe
  * earlier. UINT64_MAX: no timer. */
-uint64_t timer_next(const struct timer_wheel *wheel);
+uint64_t timer_next(struct timer_wheel *wheel);
 
 #endif

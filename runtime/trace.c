@@ -7,7 +7,10 @@
 
 static _Thread_local const struct trace *bound;
 
-void trace_bind(const struct trace *trace) { bound = trace; }
+void trace_bind(const struct trace *trace)
+{
+  bound = trace;
+}
 
 static void id_text(char *text, size_t size, rt_id id)
 {
@@ -21,8 +24,8 @@ void rt_trace_dump(void (*sink)(void *arg, const char *text, size_t size), void 
   }
   char line[200];
   uint64_t first = bound->count > TRACE_SIZE ? bound->count - TRACE_SIZE : 0;
-  int size = snprintf(line, sizeof line, "trace of loop %u, kind/shard/serial, oldest first\n",
-                      bound->loop);
+  int size =
+    snprintf(line, sizeof line, "trace of loop %u, kind/shard/serial, oldest first\n", bound->loop);
   sink(arg, line, (size_t)size);
   for (uint64_t i = first; i < bound->count; i++) {
     const struct trace_record *record = &bound->records[i % TRACE_SIZE];

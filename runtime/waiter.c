@@ -39,7 +39,8 @@ void waiter_add(rt_ctx *ctx, struct actor *actor, const rt_env *env)
     grow(ctx);
   }
   struct waiter *waiter = pool_take(&ctx->waiter_pool);
-  struct waiter **head = &ctx->waiters[hash_of(actor->id, env->from, env->corr) & ctx->waiters_mask];
+  struct waiter **head =
+    &ctx->waiters[hash_of(actor->id, env->from, env->corr) & ctx->waiters_mask];
   waiter->env = *env;
   waiter->hash_next = *head;
   *head = waiter;

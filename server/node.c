@@ -66,6 +66,8 @@ void node_init(struct node *node, const struct options *options, struct store_en
       .pools_count = HF_POOL_COUNT,
       .metrics = node->metrics,
       .metrics_count = HF_METRIC_COUNT + metrics_count,
+      .credits = 65536,
+      .overflow_max = 262144,
       .live_actors_max = (unsigned)options->live_users + 3u * (1u << engine->partition_bits),
   };
 }

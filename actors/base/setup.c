@@ -16,13 +16,15 @@ void hf_loop_begin(rt_ctx *ctx, const struct hf_setup *setup)
 {
   /* The address is kept in a slot for mutable things; nobody writes through it. */
   rt_set_local(ctx, HF_LOCAL_SETUP, (void *)(uintptr_t)setup);
-  rt_set_local(ctx, HF_LOCAL_SCRATCH, rt_alloc(sizeof(struct ledger_result)));
+  struct ledger_result *scratch = rt_alloc(sizeof *scratch);
+  ledger_result_init(scratch);
+  rt_set_local(ctx, HF_LOCAL_SCRATCH, scratch);
 }
 
 void hf_loop_end(rt_ctx *ctx)
 {
   struct ledger_result *scratch = rt_local(ctx, HF_LOCAL_SCRATCH);
-  hf_bytes_deinit(&scratch->body);
+  ledger_result_deinit(scratch);
   rt_free(scratch);
   rt_set_local(ctx, HF_LOCAL_SCRATCH, NULL);
 }

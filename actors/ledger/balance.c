@@ -24,10 +24,10 @@ static bool sum_fits(const struct ledger_balance *balance)
   return true;
 }
 
-/* What leaves the user for good, or comes back from there. NULL for the other accounts. */
-static hf_amount *lifetime_of(struct ledger_balance *balance, unsigned account)
+/* The total that counts what goes to a system account or comes back; NULL for the others. */
+static hf_amount *lifetime_of(struct ledger_balance *balance, unsigned system)
 {
-  switch (account) {
+  switch (system) {
   case LEDGER_SPEND:
     return &balance->spent_total;
   case LEDGER_ONCHAIN_PAID:
@@ -37,44 +37,52 @@ static hf_amount *lifetime_of(struct ledger_balance *balance, unsigned account)
   }
 }
 
-static bool take(hf_amount *amount_from, hf_amount amount)
+static bool take(hf_amount *there, hf_amount amount)
 {
-  if (*amount_from < amount)
+  if (*there < amount)
     return false;
-  *amount_from -= amount;
+  *there -= amount;
   return true;
+}
+
+static enum hf_error leave(struct ledger_balance *balance, unsigned from, hf_amount amount)
+{
+  hf_amount *account = lifetime_of(balance, from);
+  if (from == LEDGER_DEBT) {
+    hf_amount *debt = &balance->bucket[LEDGER_DEBT];
+    return hf_amount_add(*debt, amount, debt) ? HF_OK : HF_E_AMOUNT_OVERFLOW;
+  }
+  if (ledger_is_bucket(from))
+    account = &balance->bucket[from];
+  return account == NULL || take(account, amount) ? HF_OK : HF_E_INSUFFICIENT_FUNDS;
+}
+
+_Static_assert((unsigned)LEDGER_DEBT + 1 == LEDGER_BUCKET_COUNT, "debt is the last bucket");
+
+static enum hf_error arrive(struct ledger_balance *balance, unsigned to, hf_amount amount)
+{
+  hf_amount *account = lifetime_of(balance, to);
+  if (to == LEDGER_DEBT)
+    return take(&balance->bucket[LEDGER_DEBT], amount) ? HF_OK : HF_E_INSUFFICIENT_FUNDS;
+  if (ledger_is_bucket(to))
+    account = &balance->bucket[to];
+  return account == NULL || hf_amount_add(*account, amount, account) ? HF_OK : HF_E_AMOUNT_OVERFLOW;
 }
 
 enum hf_error balance_move(struct ledger_balance *balance, unsigned from, unsigned to,
                            hf_amount amount)
 {
+  CHECK(balance != NULL);
   CHECK(amount > 0);
   CHECK(from != to);
   CHECK(ledger_is_bucket(from) || ledger_is_bucket(to));
-
-  hf_amount *debt = &balance->bucket[LEDGER_DEBT];
-  if (ledger_is_bucket(from)) {
-    if (from == LEDGER_DEBT ? !hf_amount_add(*debt, amount, debt)
-                            : !take(&balance->bucket[from], amount))
-      return from == LEDGER_DEBT ? HF_E_AMOUNT_OVERFLOW : HF_E_INSUFFICIENT_FUNDS;
-  } else {
-    hf_amount *lifetime = lifetime_of(balance, from);
-    if (lifetime != NULL && !take(lifetime, amount))
-      return HF_E_INSUFFICIENT_FUNDS;
-  }
-  if (ledger_is_bucket(to)) {
-    if (to == LEDGER_DEBT)
-      return take(debt, amount) ? HF_OK : HF_E_INSUFFICIENT_FUNDS;
-    if (!hf_amount_add(balance->bucket[to], amount, &balance->bucket[to]))
-      return HF_E_AMOUNT_OVERFLOW;
-    if ((!ledger_is_bucket(from) || from == LEDGER_DEBT) && !sum_fits(balance))
-      return HF_E_AMOUNT_OVERFLOW;
-  } else {
-    hf_amount *lifetime = lifetime_of(balance, to);
-    if (lifetime != NULL && !hf_amount_add(*lifetime, amount, lifetime))
-      return HF_E_AMOUNT_OVERFLOW;
-  }
-  return HF_OK;
+  enum hf_error error = leave(balance, from, amount);
+  if (error == HF_OK)
+    error = arrive(balance, to, amount);
+  /* Between the other buckets the sum stays what it was. */
+  if (error == HF_OK && from >= LEDGER_DEBT && !sum_fits(balance))
+    error = HF_E_AMOUNT_OVERFLOW;
+  return error;
 }
 
 #define MOVES_PER_TYPE_MAX 5u

@@ -183,7 +183,8 @@ void ledger_user_init(struct ledger_user *user, hf_id id);
 void ledger_user_deinit(struct ledger_user *user);
 /* Deep copy; `copy` is uninitialised memory or a deinitialised user. */
 void ledger_user_copy(struct ledger_user *copy, const struct ledger_user *user);
-/* For loading a user: in the order that the struct asks for (CHECKed), within the limits above. */
+/* For loading a user, within the limits above (CHECKed): assets in any order, each once; holds and
+ * blocks in order of their versions. */
 void ledger_user_add_asset(struct ledger_user *user, const struct ledger_asset *asset);
 void ledger_user_add_hold(struct ledger_user *user, const struct ledger_hold *hold);
 void ledger_user_add_block(struct ledger_user *user, const struct ledger_block *block);
@@ -258,12 +259,13 @@ void ledger_result_deinit(struct ledger_result *result);
 
 /* Judges and applies `command` to `user`. On a refusal the user is untouched. Order of judgement:
  * user closed, if_version, asset, referred hold/block/original, amount against scale, transition,
- * funds, overflow, limits. Entries come complete but for id (and a new hold's or block's id). */
+ * funds, overflow, limits. Entries come complete but for id (and a new hold's or block's id).
+ * What the front door has to see to is CHECKed: fields that the type requires, terminated texts. */
 void ledger_apply(struct ledger_user *user, const struct ledger_command *command,
-                  struct ledger_result *ret_result); /* ret_result: initialised by the owner */
+                  struct ledger_result *ret_result);
 
-/* Brings `user` from entry->version - 1 to entry->version by trusting the entry: replay, settling.
- * Sets holds and blocks too (their id = the entry's op id). Returns NULL, or what does not fit
+/* Brings `user` from entry->version - 1 to entry->version, when the entry follows from it: replay,
+ * settling. Sets holds and blocks too (their id = the entry's op id). NULL, or what does not fit
  * (version gap, balances that do not follow, hash): a corrupt journal or a lost write; the user is
  * untouched then. The hash is checked when `verify_hash`, which needs entry->others. */
 const char *ledger_fold(struct ledger_user *user, const struct ledger_entry *entry,

@@ -218,10 +218,13 @@ struct store_batch {
 enum store_status {
   STORE_OK,
   STORE_HIT,         /* unit: its key exists; commit: some units hit, nothing was written */
-  STORE_CONFLICT,    /* unit: a row exists or misses; commit: likewise, nothing was written */
-  STORE_FENCED,      /* the batch number is taken: another writer owns the partition */
+  STORE_CONFLICT,    /* unit: a row exists or misses, or an earlier unit of the same commit has its
+                        key; commit: likewise, nothing was written. The first such unit is named */
+  STORE_FENCED,      /* the batch number is taken or the epoch is an old one: another writer owns
+                        the partition */
   STORE_NOT_FOUND,
-  STORE_UNAVAILABLE, /* surely not done; try later */
+  STORE_UNAVAILABLE, /* surely not done; try later. Also a commit whose batch does not follow the
+                        newest one, because that was refused */
   STORE_UNKNOWN,     /* a commit that may be there or not */
   STORE_CORRUPT,     /* what was read is impossible */
   STORE_RESTAGE,     /* unit, by the store actor: not done, because an earlier unit of the same
@@ -327,7 +330,8 @@ struct store_request {
     struct { size_t assets_count; struct store_asset_row *assets;
              size_t keys_count; struct store_key_row *keys; } catalog;
     struct store_scan scan;
-    /* advances ledger_balances and system_totals by up to `limit` entries of the partition */
+    /* advances ledger_balances and system_totals by up to `limit` entries of the partition; more:
+     * there may be more */
     struct { uint32_t partition; uint32_t limit; bool more; } project;
   };
 };

@@ -4,8 +4,8 @@
  *   credited under a key made of the transfer's id, so that a second credit is a replay; the row is
  *   marked; the payer's asker is answered once the credit is durable.
  * Ways to fail: the payee cannot be credited now (tried again with backoff; who waits is told 503,
- *   unknown, and learns the outcome by the same key); the payee's balance would overflow (bounced
- *   to the payer); a crash (the partition's open transfers are read when it opens).
+ *   unknown, and learns the outcome by the same key); the payee has no room for it, in its
+ *   balance or its number of assets (bounced to the payer); a crash (the partition's open transfers are read when it opens).
  * Invariants: a transfer is driven once at a time; credit and mark are repeatable. */
 #include <string.h>
 
@@ -113,7 +113,7 @@ static void drive_mark(rt_ctx *ctx, struct drive *drive)
 
 static enum hf_error end_error(const struct store_transfer_row *row)
 {
-  return row->state == STORE_TRANSFER_BOUNCED ? HF_E_AMOUNT_OVERFLOW : HF_OK;
+  return row->state == STORE_TRANSFER_BOUNCED ? HF_E_LIMIT_EXCEEDED : HF_OK;
 }
 
 static void drive_go(rt_ctx *ctx, struct transit_actor *transit, struct drive *drive)

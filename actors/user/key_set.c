@@ -19,18 +19,26 @@ static void insert(struct key_set *set, struct hf_op *op)
   set->count++;
 }
 
+static void grow(struct key_set *set)
+{
+  struct key_set larger = {.size = 2u * set->size};
+  larger.slots = rt_alloc(larger.size * sizeof *larger.slots);
+  for (uint32_t i = 0; i < set->size; i++)
+    if (set->slots[i] != NULL)
+      insert(&larger, set->slots[i]);
+  key_set_deinit(set);
+  *set = larger;
+}
+
 void key_set_add(struct key_set *set, struct hf_op *op)
 {
   CHECK(key_set_find(set, &op->command.key) == NULL);
-  if (2u * (set->count + 1u) > set->size) {
-    struct key_set larger = {.size = set->size == 0 ? 4u : 2u * set->size};
-    larger.slots = rt_alloc(larger.size * sizeof *larger.slots);
-    for (uint32_t i = 0; i < set->size; i++)
-      if (set->slots[i] != NULL)
-        insert(&larger, set->slots[i]);
-    rt_free(set->slots);
-    *set = larger;
+  if (set->size == 0) {
+    set->slots = set->few;
+    set->size = KEY_SET_INLINE;
   }
+  if (2u * (set->count + 1u) > set->size)
+    grow(set);
   insert(set, op);
 }
 
@@ -67,6 +75,7 @@ void key_set_remove(struct key_set *set, const struct hf_op *op)
 
 void key_set_deinit(struct key_set *set)
 {
-  rt_free(set->slots);
+  if (set->slots != set->few)
+    rt_free(set->slots);
   *set = (struct key_set){0};
 }

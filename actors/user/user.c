@@ -58,8 +58,8 @@ void user_view(rt_ctx *ctx, struct user_actor *user, struct hf_view *view)
     view_answer(ctx, user, view);
     return;
   }
-  view->next = user->views;
-  user->views = view;
+  view->next = user->work->views;
+  user->work->views = view;
 }
 
 static void peek_answer(rt_ctx *ctx, const struct user_actor *user, struct hf_peek *peek)
@@ -92,24 +92,28 @@ static void status_start(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
     rt_reply(ctx, peek->asker, peek->corr, HF_PEEK_DONE, &peek, sizeof peek);
     return;
   }
-  user->pending++;
+  user->work->pending++;
+}
+
+/* The op of a SUBMIT, ready to be judged or refused. */
+static struct hf_op *op_take(const rt_env *env)
+{
+  struct hf_op *op = env->payload.p.ptr;
+  op->asker = env->from;
+  op->corr = env->corr;
+  for (struct hf_op *member = op; member != NULL; member = member->group_next) {
+    member->state = OP_NEW;
+    member->group_head = op->group_next != NULL ? op : NULL;
+  }
+  return op;
 }
 
 static void user_message(rt_ctx *ctx, struct user_actor *user, const rt_env *env)
 {
   switch (env->op) {
-  case HF_SUBMIT: {
-    struct hf_op *op = env->payload.p.ptr;
-    op->asker = env->from;
-    op->corr = env->corr;
-    op->state = OP_NEW;
-    for (struct hf_op *member = op->group_next; member != NULL; member = member->group_next)
-      member->group_head = op;
-    if (op->group_next != NULL)
-      op->group_head = op;
-    user_run(ctx, user, op);
+  case HF_SUBMIT:
+    user_run(ctx, user, op_take(env));
     break;
-  }
   case HF_BALANCES: {
     struct hf_view *view = env->payload.p.ptr;
     view->asker = env->from;
@@ -136,9 +140,8 @@ static void user_message(rt_ctx *ctx, struct user_actor *user, const rt_env *env
   }
 }
 
-static rt_status user_handle(rt_ctx *ctx, void *state, const rt_env *env)
+static void user_dispatch(rt_ctx *ctx, struct user_actor *user, const rt_env *env)
 {
-  struct user_actor *user = state;
   switch (env->op) {
   case HF_READ_DONE: {
     struct store_request *request = env->payload.p.ptr;
@@ -146,37 +149,65 @@ static rt_status user_handle(rt_ctx *ctx, void *state, const rt_env *env)
       user_load_done(ctx, user, request);
     else
       user_lookup_done(ctx, user, request);
-    return RT_OK;
+    return;
   }
   case RT_OP_TIMER:
     user_progress(ctx, user);
-    return RT_OK;
+    return;
   case HF_SETTLED:
     user_settled(ctx, user, env->payload.p.ptr);
-    return RT_OK;
+    return;
   default:
     break;
   }
   if (user->state == USER_COLD || user->missing) {
     /* What was read is not good enough for this message: read again, then handle it. */
-    CHECK(user->cold == NULL);
-    user->cold = rt_alloc(sizeof *user->cold);
-    *user->cold = *env;
+    CHECK(user->work->cold == NULL);
+    user->work->cold = rt_alloc(sizeof *user->work->cold);
+    *user->work->cold = *env;
     user_load_start(ctx, user);
-    return RT_OK;
+    return;
   }
   CHECK(user->state == USER_READY);
   user_message(ctx, user, env);
+}
+
+static bool work_is_empty(const struct user_work *work)
+{
+  return work->pending == 0 && work->lookups == 0 && work->staged == NULL && work->views == NULL &&
+         work->cold == NULL && work->retry.first == NULL && work->parked.first == NULL &&
+         work->reversing == NULL;
+}
+
+static void work_begin(struct user_actor *user)
+{
+  if (user->work == NULL)
+    user->work = rt_alloc(sizeof *user->work);
+}
+
+static void work_end(struct user_actor *user)
+{
+  bool resting = user->state == USER_READY || user->state == USER_COLD;
+  if (!resting || !work_is_empty(user->work))
+    return;
+  CHECK(user->work->keys.count == 0);
+  rt_free(user->work);
+  user->work = NULL;
+}
+
+static rt_status user_handle(rt_ctx *ctx, void *state, const rt_env *env)
+{
+  struct user_actor *user = state;
+  work_begin(user);
+  user_dispatch(ctx, user, env);
+  work_end(user);
   return RT_OK;
 }
 
 static void message_refuse(rt_ctx *ctx, struct user_actor *user, const rt_env *env)
 {
   if (env->op == HF_SUBMIT) {
-    struct hf_op *op = env->payload.p.ptr;
-    op->asker = env->from;
-    op->corr = env->corr;
-    user_finish_all(ctx, user, op, HF_E_UNAVAILABLE);
+    user_finish_all(ctx, user, op_take(env), HF_E_UNAVAILABLE);
   } else if (env->op == HF_BALANCES) {
     struct hf_view *view = env->payload.p.ptr;
     view->error = HF_E_UNAVAILABLE;
@@ -190,10 +221,10 @@ static void message_refuse(rt_ctx *ctx, struct user_actor *user, const rt_env *e
 
 void user_message_cold(rt_ctx *ctx, struct user_actor *user, bool refuse)
 {
-  rt_env *env = user->cold;
+  rt_env *env = user->work->cold;
   if (env == NULL)
     return;
-  user->cold = NULL;
+  user->work->cold = NULL;
   if (refuse)
     message_refuse(ctx, user, env);
   else
@@ -208,16 +239,14 @@ static rt_status user_load(rt_ctx *ctx, void *state)
   rt_id self = rt_self(ctx);
   ledger_user_init(&user->committed,
                    hf_id_make(rt_id_serial(self), rt_id_shard(self), setup->partition_bits));
+  work_begin(user);
   user_load_start(ctx, user);
   return RT_WAIT;
 }
 
 static bool user_idle(const void *state)
 {
-  const struct user_actor *user = state;
-  return (user->state == USER_READY || user->state == USER_COLD) && user->pending == 0 &&
-         user->lookups == 0 && user->views == NULL && user->parked.first == NULL &&
-         user->retry.first == NULL && user->cold == NULL;
+  return ((const struct user_actor *)state)->work == NULL;
 }
 
 /* The asker owns its ops and frees them; the actor's own are the expiries. */
@@ -228,17 +257,20 @@ static void list_free_own(struct op_list *list)
       hf_op_free(op);
 }
 
+/* The work is gone already, unless the whole process ends. */
 static void user_passivate(rt_ctx *ctx, void *state)
 {
   struct user_actor *user = state;
+  struct user_work *work = user->work;
   (void)ctx;
-  list_free_own(&user->retry); /* empty, unless the whole process ends */
-  list_free_own(&user->parked);
-  rt_free(user->cold);
-  key_set_deinit(&user->keys);
-  if (user->staged != NULL) {
-    ledger_user_deinit(user->staged);
-    rt_free(user->staged);
+  if (work != NULL) {
+    list_free_own(&work->retry);
+    list_free_own(&work->parked);
+    rt_free(work->cold);
+    key_set_deinit(&work->keys);
+    if (work->staged != NULL)
+      ledger_user_deinit(work->staged);
+    rt_free(work);
   }
   ledger_user_deinit(&user->committed);
 }
@@ -246,11 +278,13 @@ static void user_passivate(rt_ctx *ctx, void *state)
 static void user_check(const void *state)
 {
   const struct user_actor *user = state;
-  const char *wrong = ledger_user_check(&user->committed);
-  CHECK(wrong == NULL);
-  CHECK(user->staged == NULL || ledger_user_check(user->staged) == NULL);
-  CHECK(user->staged == NULL || user->pending > 0);
-  CHECK(user->keys.count <= user->pending);
+  const struct user_work *work = user->work;
+  CHECK(ledger_user_check(&user->committed) == NULL);
+  if (work == NULL)
+    return;
+  CHECK(work->staged == NULL || ledger_user_check(work->staged) == NULL);
+  CHECK(work->staged == NULL || work->pending > 0);
+  CHECK(work->keys.count <= work->pending);
 }
 
 static const uint8_t user_may_ask[] = {HF_KIND_STORE, 0};

@@ -1,7 +1,6 @@
 /* user.h - the user actor's own state. Internal to actors/user.
  *
- * One per user that is awake; at most about 190 bytes beside the balances, because a million of
- * them may be awake. `committed` is what the journal holds and what readers see; `staged` is that
+ * One per user that is awake: 144 bytes beside the balances, because a million of them may be. `committed` is what the journal holds and what readers see; `staged` is that
  * plus the ops on their way to it, and exists only while there are some. */
 #ifndef HOLDFAST_USER_H
 #define HOLDFAST_USER_H
@@ -28,18 +27,21 @@ enum op_state {
   OP_DONE,     /* its fate is known; a group's head waits for the others */
 };
 
+#define KEY_SET_INLINE 4u
+
 struct key_set { /* pending ops by key: open addressing, backward-shift deletion */
-  struct hf_op **slots;
+  struct hf_op **slots; /* the inline ones, or rt_alloc'ed */
   uint32_t size, count;
+  struct hf_op *few[KEY_SET_INLINE];
 };
 
 struct op_list {
   struct hf_op *first, *last;
 };
 
-struct user_actor {
-  struct ledger_user committed;
-  struct ledger_user *staged;
+struct user_work { /* what a user needs only while something is under way */
+  struct ledger_user *staged; /* NULL, or staged_room */
+  struct ledger_user staged_room;
   struct key_set keys;
   struct op_list retry;    /* to be judged again, in order, when recovered or loaded */
   struct op_list parked;   /* wait for an op of the same key or for another reversal */
@@ -47,7 +49,12 @@ struct user_actor {
   rt_env *cold;            /* the message that woke a cold actor; handled once loaded */
   struct hf_op *reversing; /* the one reversal that may be under way */
   uint32_t pending;        /* units with the store */
-  uint16_t lookups;        /* reads under way for ops */
+  uint32_t lookups;        /* reads under way for ops */
+};
+
+struct user_actor {
+  struct ledger_user committed;
+  struct user_work *work;  /* while a message is handled, and longer while it is not all empty */
   uint8_t state;           /* enum user_state; moved by user_move only */
   bool missing;            /* no such user, when last read */
   bool reload;             /* recovering ends with a read of the journal */

@@ -6,7 +6,7 @@
 
 void user_load_start(rt_ctx *ctx, struct user_actor *user)
 {
-  CHECK(user->pending == 0);
+  CHECK(user->work->pending == 0);
   user_move(ctx, user, USER_LOADING);
   struct store_request *request = store_request_new(STORE_LOAD_USER);
   request->load_user.id = user->committed.id;
@@ -61,15 +61,15 @@ static void load_holds(struct ledger_user *ledger, const struct store_loaded_use
 static void load_failed(rt_ctx *ctx, struct user_actor *user)
 {
   user_move(ctx, user, USER_COLD);
-  struct op_list lists[2] = {user->retry, user->parked};
-  user->retry = user->parked = (struct op_list){0};
-  user->reversing = NULL;
+  struct op_list lists[2] = {user->work->retry, user->work->parked};
+  user->work->retry = user->work->parked = (struct op_list){0};
+  user->work->reversing = NULL;
   for (size_t i = 0; i < 2; i++)
     for (struct hf_op *op = op_list_take(&lists[i]); op != NULL; op = op_list_take(&lists[i]))
       user_finish_all(ctx, user, op, op->unknown ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
-  while (user->views != NULL) {
-    struct hf_view *view = user->views;
-    user->views = view->next;
+  while (user->work->views != NULL) {
+    struct hf_view *view = user->work->views;
+    user->work->views = view->next;
     view->error = HF_E_UNAVAILABLE;
     rt_reply(ctx, view->asker, view->corr, HF_BALANCES_DONE, &view, sizeof view);
   }

@@ -7,7 +7,7 @@ static bool lookup_start(rt_ctx *ctx, struct user_actor *user, struct hf_op *op,
 {
   request->owner = op;
   op->state = OP_WAITING;
-  user->lookups++;
+  user->work->lookups++;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   if (rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) != RT_OK) {
     request->status = STORE_UNAVAILABLE;
@@ -26,7 +26,7 @@ void user_fetch_known(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 
 static bool is_open(const struct user_actor *user, const struct hf_op *op)
 {
-  const struct ledger_user *state = user->staged != NULL ? user->staged : &user->committed;
+  const struct ledger_user *state = user->work->staged != NULL ? user->work->staged : &user->committed;
   if (op->command.type == LEDGER_T_UNBLOCK)
     return ledger_user_block(state, op->command.ref) != NULL;
   return ledger_user_hold(state, op->command.ref) != NULL;
@@ -40,12 +40,12 @@ static bool prepare_one(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, 
     return true;
   switch (op->command.type) {
   case LEDGER_T_REVERSE:
-    if (user->reversing != NULL && user->reversing != head) {
+    if (user->work->reversing != NULL && user->work->reversing != head) {
       head->state = OP_WAITING;
-      op_list_append(&user->parked, head);
+      op_list_append(&user->work->parked, head);
       return false;
     }
-    user->reversing = head;
+    user->work->reversing = head;
     request = store_request_new(STORE_GET_OP);
     request->get_op.id = op->command.ref;
     return lookup_start(ctx, user, op, request);
@@ -113,9 +113,9 @@ void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request
 {
   struct hf_op *op = request->owner;
   struct hf_op *head = op->group_head != NULL ? op->group_head : op;
-  CHECK(user->lookups > 0);
+  CHECK(user->work->lookups > 0);
   CHECK(op->state == OP_WAITING);
-  user->lookups--;
+  user->work->lookups--;
   op->state = OP_NEW;
   if (request->status != STORE_OK && request->status != STORE_NOT_FOUND) {
     store_request_free(request);
@@ -143,6 +143,6 @@ void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request
   if (user->state == USER_READY)
     user_run(ctx, user, head);
   else
-    op_list_append(&user->retry, head);
+    op_list_append(&user->work->retry, head);
   user_progress(ctx, user);
 }

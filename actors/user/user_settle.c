@@ -42,8 +42,8 @@ void user_finish(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, enum hf
   op->state = OP_DONE;
   op_count(ctx, op);
   struct hf_op *head = op->group_head != NULL ? op->group_head : op;
-  if (user->reversing == head)
-    user->reversing = NULL;
+  if (user->work->reversing == head)
+    user->work->reversing = NULL;
   if (op->group_head == NULL) {
     if (op->asker == RT_ID_NONE)
       hf_op_free(op); /* the server's own, such as an expiry */
@@ -87,17 +87,6 @@ void user_replay(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, struct 
   user_finish(ctx, user, op, known->refused ? (enum hf_error)known->outcome.error : HF_OK);
 }
 
-/* Holds and blocks that were staged without an id get it, so that the next op finds them. */
-static void staged_learn_ids(struct user_actor *user, const struct ledger_entry *entry, hf_id op)
-{
-  for (unsigned i = 0; i < user->staged->holds_count; i++)
-    if (user->staged->holds[i].version == entry->version)
-      user->staged->holds[i].id = op;
-  for (unsigned i = 0; i < user->staged->blocks_count; i++)
-    if (user->staged->blocks[i].version == entry->version)
-      user->staged->blocks[i].id = op;
-}
-
 static void op_fold(rt_ctx *ctx, struct user_actor *user, const struct hf_op *op)
 {
   unsigned bits = hf_setup_of(ctx)->partition_bits;
@@ -107,8 +96,9 @@ static void op_fold(rt_ctx *ctx, struct user_actor *user, const struct hf_op *op
     CHECK(wrong == NULL);
     bool names = entry->type == LEDGER_T_HOLD || entry->type == LEDGER_T_BLOCK ||
                  entry->type == LEDGER_T_CREDIT;
-    if (names && user->staged != NULL)
-      staged_learn_ids(user, entry, ledger_entry_op(entry, bits));
+    /* A hold or block that was staged without an id gets it, so that the next op finds it. */
+    if (names && user->work->staged != NULL)
+      ledger_user_name(user->work->staged, entry->version, ledger_entry_op(entry, bits));
   }
 }
 
@@ -138,7 +128,7 @@ static void op_back(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   op->looked_up = false;
   recover(ctx, user);
   if (op->group_head == NULL)
-    op_list_append(&user->retry, op);
+    op_list_append(&user->work->retry, op);
 }
 
 /* After a member settled: a group with members to judge again goes back once none is pending. */
@@ -151,7 +141,7 @@ static void member_back(struct user_actor *user, struct hf_op *head)
     again = again || member->state == OP_NEW;
   }
   if (again)
-    op_list_append(&user->retry, head);
+    op_list_append(&user->work->retry, head);
 }
 
 static void op_settled(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
@@ -164,7 +154,7 @@ static void op_settled(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   CHECK(op->state == OP_PENDING);
   op->state = OP_WAITING;
   if (op->has_key)
-    key_set_remove(&user->keys, op);
+    key_set_remove(&user->work->keys, op);
   switch ((enum store_status)op->unit.status) {
   case STORE_OK:
     op_fold(ctx, user, op);
@@ -198,8 +188,8 @@ static void peek_settled(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
   peek->error = peek->unit.status == STORE_OK ? HF_OK : HF_E_UNAVAILABLE;
   if (peek->unit.status == STORE_OK) {
     user->committed.status = peek->status;
-    if (user->staged != NULL)
-      user->staged->status = peek->status;
+    if (user->work->staged != NULL)
+      user->work->staged->status = peek->status;
   } else {
     user->reload = true;
     recover(ctx, user);
@@ -210,8 +200,8 @@ static void peek_settled(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
 
 void user_settled(rt_ctx *ctx, struct user_actor *user, struct store_unit *unit)
 {
-  CHECK(user->pending > 0);
-  user->pending--;
+  CHECK(user->work->pending > 0);
+  user->work->pending--;
   bool rows_only = unit->entries_count == 0 && !unit->has_outcome;
   if (rows_only)
     peek_settled(ctx, user, (void *)((char *)unit - offsetof(struct hf_peek, unit)));
@@ -227,7 +217,7 @@ static void run_list(rt_ctx *ctx, struct user_actor *user, struct op_list *list)
   *list = (struct op_list){0};
   for (struct hf_op *op = op_list_take(&taken); op != NULL; op = op_list_take(&taken)) {
     if (user->state != USER_READY) {
-      op_list_append(&user->retry, op);
+      op_list_append(&user->work->retry, op);
       continue;
     }
     op->state = op->state == OP_WAITING ? OP_NEW : op->state;
@@ -239,7 +229,7 @@ void user_progress(rt_ctx *ctx, struct user_actor *user)
 {
   user_staged_drop(user);
   if (user->state == USER_RECOVERING) {
-    if (user->pending > 0)
+    if (user->work->pending > 0)
       return;
     hf_id self = user->committed.id;
     rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
@@ -255,10 +245,10 @@ void user_progress(rt_ctx *ctx, struct user_actor *user)
   }
   if (user->state != USER_READY)
     return;
-  run_list(ctx, user, &user->retry);
-  run_list(ctx, user, &user->parked);
-  struct hf_view *views = user->views;
-  user->views = NULL;
+  run_list(ctx, user, &user->work->retry);
+  run_list(ctx, user, &user->work->parked);
+  struct hf_view *views = user->work->views;
+  user->work->views = NULL;
   for (struct hf_view *view = views, *next; view != NULL; view = next) {
     next = view->next;
     user_view(ctx, user, view);

@@ -18,10 +18,10 @@ static struct ledger_result *scratch_of(const rt_ctx *ctx)
 
 static void staged_begin(struct user_actor *user)
 {
-  if (user->staged != NULL)
+  if (user->work->staged != NULL)
     return;
-  user->staged = rt_alloc(sizeof *user->staged);
-  ledger_user_copy(user->staged, &user->committed);
+  user->work->staged = &user->work->staged_room;
+  ledger_user_copy(user->work->staged, &user->committed);
 }
 
 /* What the catalog and the clock know, the front door does not decide. */
@@ -108,7 +108,7 @@ static void outcome_set(struct hf_op *op, const struct user_actor *user, enum hf
       .request = op->command.request,
       .error = (uint16_t)error,
       .type = op->command.type,
-      .version = user->staged->version,
+      .version = user->work->staged->version,
       .recorded_us = op->command.now_us,
   };
 }
@@ -125,9 +125,9 @@ static void op_persist(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   op->state = OP_PENDING;
   op->judged_us = rt_now_us(ctx);
-  user->pending++;
+  user->work->pending++;
   if (op->has_key)
-    key_set_add(&user->keys, op);
+    key_set_add(&user->work->keys, op);
   if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) == RT_OK)
     return;
   unit->status = STORE_UNAVAILABLE; /* no room: as if the store had handed it back */
@@ -141,7 +141,7 @@ static bool op_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   struct ledger_result *result = scratch_of(ctx);
   command_complete(ctx, op);
   unit_reset(ctx, user, op);
-  ledger_apply(user->staged, &op->command, result);
+  ledger_apply(user->work->staged, &op->command, result);
   op->error = result->error;
   if (result->error == HF_OK) {
     effects_keep(op, result);
@@ -155,28 +155,29 @@ static bool op_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 
 void user_staged_drop(struct user_actor *user)
 {
-  if (user->pending > 0 || user->staged == NULL)
+  if (user->work->pending > 0 || user->work->staged == NULL)
     return;
-  ledger_user_deinit(user->staged);
-  rt_free(user->staged);
-  user->staged = NULL;
+  ledger_user_deinit(user->work->staged);
+  user->work->staged = NULL;
 }
 
-/* Later members that reverse the same original must see this reversal. */
+/* Later members that reverse the same original must see this reversal. Its last entry tells what is
+ * left; the amounts alone would count netted debt too. */
 static void group_count_reversal(struct hf_op *op)
 {
+  const struct ledger_entry *first = &op->unit.entries[0];
+  const struct ledger_entry *last = &op->unit.entries[op->unit.entries_count - 1u];
   for (struct hf_op *later = op->group_next; later != NULL; later = later->group_next)
     if (later->original != NULL && later->command.ref == op->command.ref)
-      for (unsigned i = 0; i < op->unit.entries_count; i++)
-        if (!ledger_is_bucket(op->unit.entries[i].to) || op->unit.entries[i].to != LEDGER_DEBT)
-          later->original->reversed += op->unit.entries[i].amount;
+      later->original->reversed += first->amount + first->ref_left - last->ref_left;
 }
 
-static void group_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
+/* Stages all members or none. Returns the member that was refused, or NULL. */
+static struct hf_op *group_stage(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
 {
   struct ledger_user before;
-  struct hf_op *refused = NULL, *last = NULL;
-  ledger_user_copy(&before, user->staged);
+  struct hf_op *refused = NULL;
+  ledger_user_copy(&before, user->work->staged);
   for (struct hf_op *op = head; op != NULL && refused == NULL; op = op->group_next) {
     if (op->state == OP_DONE)
       continue;
@@ -186,24 +187,34 @@ static void group_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *head
     else if (op->command.type == LEDGER_T_REVERSE)
       group_count_reversal(op);
   }
-  if (refused != NULL) {
-    ledger_user_deinit(user->staged);
-    *user->staged = before;
-    enum hf_error why = refused->error;
-    for (struct hf_op *op = head; op != NULL; op = op->group_next) {
-      if (op->state == OP_DONE)
-        continue;
-      op->error = op == refused ? why : HF_E_BATCH_ABORTED;
-      command_complete(ctx, op);
-      unit_reset(ctx, user, op);
-      if (op->has_key && is_outcome(why))
-        outcome_set(op, user, op->error);
-    }
-  } else {
-    ledger_user_deinit(&before);
+  ledger_user_deinit(refused == NULL ? &before : user->work->staged);
+  if (refused != NULL)
+    *user->work->staged = before;
+  return refused;
+}
+
+/* One refusal refuses all; a malformed member makes no outcome for any of them. */
+static void group_refuse(rt_ctx *ctx, struct user_actor *user, struct hf_op *head,
+                         const struct hf_op *refused)
+{
+  enum hf_error why = refused->error;
+  for (struct hf_op *op = head; op != NULL; op = op->group_next) {
+    if (op->state == OP_DONE)
+      continue;
+    op->error = op == refused ? why : HF_E_BATCH_ABORTED;
+    command_complete(ctx, op);
+    unit_reset(ctx, user, op);
+    if (op->has_key && is_outcome(why))
+      outcome_set(op, user, op->error);
   }
-  /* A malformed member makes no outcome for any of them. */
-  bool persist = refused == NULL || is_outcome(refused->error);
+}
+
+static void group_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
+{
+  struct hf_op *refused = group_stage(ctx, user, head), *last = NULL;
+  if (refused != NULL)
+    group_refuse(ctx, user, head, refused);
+  bool persist = refused == NULL || refused->unit.has_outcome;
   for (struct hf_op *op = head; op != NULL; op = op->group_next) {
     if (op->state == OP_DONE)
       continue;
@@ -212,12 +223,13 @@ static void group_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *head
   }
   if (last != NULL)
     last->unit.tied = false;
-  /* The last persist or answer may free the group: remember what comes next before each. */
-  for (struct hf_op *op = head, *next; op != NULL; op = next) {
+  /* The last answer gives the group away: remember what comes next before each. A store without
+   * room hands a member straight back; the rest of the group then waits with it. */
+  for (struct hf_op *op = head, *next; op != NULL && user->state == USER_READY; op = next) {
     next = op->group_next;
     if (op->state == OP_DONE)
       continue;
-    if (persist && (op->error == HF_OK || op->unit.has_outcome))
+    if (persist)
       op_persist(ctx, user, op);
     else
       user_finish(ctx, user, op, op->error);
@@ -229,10 +241,10 @@ void user_expire(rt_ctx *ctx, struct user_actor *user)
   const struct ledger_hold *hold;
   int64_t now_us = user_wall_us(ctx);
   while (user->state == USER_READY && catalog_of(ctx) != NULL) {
-    const struct ledger_user *state = user->staged != NULL ? user->staged : &user->committed;
+    const struct ledger_user *state = user->work->staged != NULL ? user->work->staged : &user->committed;
     hold = ledger_user_expired(state, now_us);
-    if (hold == NULL || hold->id == 0)
-      return; /* one without an id is staged itself: it is looked at again when it has settled */
+    if (hold == NULL)
+      return;
     struct hf_op *op = hf_op_new();
     op->user = user->committed.id;
     op->command.type = LEDGER_T_EXPIRE;
@@ -252,9 +264,9 @@ static bool key_known(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   for (struct hf_op *member = op; member != NULL; member = member->group_next) {
     if (!member->has_key || member->state == OP_DONE)
       continue;
-    if (key_set_find(&user->keys, &member->command.key) != NULL) {
+    if (key_set_find(&user->work->keys, &member->command.key) != NULL) {
       op->state = OP_WAITING;
-      op_list_append(&user->parked, op);
+      op_list_append(&user->work->parked, op);
       return true;
     }
   }
@@ -283,7 +295,7 @@ void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
     return;
   user_expire(ctx, user);
   if (user->state != USER_READY) { /* the store had no room for the expiry */
-    op_list_append(&user->retry, op);
+    op_list_append(&user->work->retry, op);
     return;
   }
   if (!user_prepare(ctx, user, op))

@@ -49,8 +49,9 @@ struct http_loop;     /* the server's part of a loop */
 /* Called once a request is complete (head and body). Must lead to exactly one http_reply* of the
  * exchange, now or later, on this loop. `user` is what http_loop_new was given. */
 typedef void (*http_handler)(struct http_exchange *exchange, void *user);
-/* Called when the head is complete and before a body is read: the largest body that this request
- * may bring (SIZE limits of its route). Returns HF_OK or the error to answer at once. */
+/* Called when the head is complete and before a body is read, for requests that announce one: the
+ * largest body that this request may bring (SIZE limits of its route). Returns HF_OK or the error
+ * to answer at once; then the handler never sees the request. */
 typedef enum hf_error (*http_head_check)(const struct http_request *head, size_t *ret_body_max,
                                          void *user);
 
@@ -93,7 +94,11 @@ struct http_problem {
 };
 void http_reply_problem(struct http_exchange *exchange, const struct http_problem *problem);
 /* A reply of unknown length (chunked; HTTP/1.0: until close): begin, then write while it returns
- * true, or wait for `writable`; end. false from write: the peer is gone or too slow; stop. */
+ * true, or wait for `writable`; end, exactly once, whatever happened. false from write: nothing was
+ * taken. When there was too little room, `writable` (from a callback of its own, maybe without
+ * need) tells that there is more; a piece larger than all room is taken when nothing is queued.
+ * When the peer is gone, `writable` is called once, room is SIZE_MAX and every write returns
+ * false: end it. */
 void http_stream_begin(struct http_exchange *exchange, unsigned status, const char *content_type,
                        void (*writable)(struct http_exchange *exchange, void *arg), void *arg);
 bool http_stream_write(struct http_exchange *exchange, const void *data, size_t size);
@@ -141,10 +146,12 @@ void *http_loop_user(const struct http_loop *loop);
 /* Stops or resumes reading sockets (back-pressure of the runtime). */
 void http_loop_pause(struct http_loop *loop);
 void http_loop_resume(struct http_loop *loop);
-/* Drain: stops accepting, says Connection: close on every further reply, closes idle connections. */
+/* Drain: stops accepting, closes idle connections; the others when the requests that they have sent
+ * so far are answered, the last of which says Connection: close. */
 void http_loop_drain(struct http_loop *loop);
 unsigned http_loop_connections(const struct http_loop *loop);
-/* Closes all sockets; `closed` is called when the last handle is gone. */
+/* Closes all sockets; `closed` is called when the last handle is gone. Exchanges that are still
+ * unanswered stay valid; their replies go nowhere and the observer is not called any more. */
 void http_loop_close(struct http_loop *loop, void (*closed)(void *arg), void *arg);
 
 #endif

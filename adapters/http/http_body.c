@@ -1,4 +1,4 @@
-/* http_body.c - bodies by Content-Length and in chunks (RFC 9112 sections 6 and 7), decoded in place.
+/* http_body.c - bodies by Content-Length and in chunks (RFC 9112 sections 6, 7), decoded in place.
  *
  * Happy path: size line, data, CRLF, ... , 0, trailer, empty line. Ways to fail: a size that is not
  * 1 to 8 hex digits, an extension that is not by the grammar, data that is longer than announced,

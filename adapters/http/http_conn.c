@@ -6,7 +6,8 @@
  * runtime is full) and goes on in a later turn.
  * Ways to fail: a parse error, a limit, a deadline: answered, then closed; the peer is gone.
  * Invariants: incoming != NULL means that its bytes from the first one on are in `in` between
- * callbacks; no_more means that incoming is NULL and stays so; stalled means that nothing is read. */
+ * callbacks; no_more means that incoming is NULL and stays so; stalled means that nothing is read,
+ * and is the case whenever bytes wait in `in` that were not looked at. */
 #include <string.h>
 
 #include "holdfast/check.h"

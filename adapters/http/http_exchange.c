@@ -138,16 +138,13 @@ static void dequeue(struct http_exchange *exchange)
 
 void http_exchange_detach(struct http_exchange *exchange)
 {
-  struct http_loop *loop = exchange->conn->loop;
-
   dequeue(exchange);
   http_list_remove(&exchange->timed);
   exchange->detached = true;
   if (!exchange->owed) {
     http_exchange_free(exchange);
-  } else if (exchange->streaming && exchange->writable != NULL) {
-    http_list_append(&loop->gone, &exchange->timed);
-    http_loop_wake(loop);
+  } else if (exchange->streaming) {
+    http_stream_lose(exchange);
   }
 }
 
@@ -199,7 +196,8 @@ void http_exchange_continue(struct http_conn *conn)
 static void report(const struct http_exchange *exchange, unsigned status)
 {
   const struct http_loop *loop = exchange->conn->loop;
-  if (loop->observer.exchange_end == NULL)
+  /* Once the loop is closed, what the observer is called with may be gone. */
+  if (loop->observer.exchange_end == NULL || loop->closed_all)
     return;
   loop->observer.exchange_end(loop->user, exchange, status, exchange->bytes_in,
                               exchange->bytes_out, http_now_us() - exchange->started_us);

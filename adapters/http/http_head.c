@@ -223,6 +223,8 @@ enum http_parse http_head_end(struct http_parser *parser)
     return bad(parser, "Transfer-Encoding and Content-Length exclude each other");
   if ((seen & HTTP_SEEN_CHUNKED) && request->version_minor == 0)
     return bad(parser, "HTTP/1.0 has no Transfer-Encoding");
+  if (parser->connect && (seen & HTTP_SEEN_CHUNKED || parser->length > 0))
+    return bad(parser, "CONNECT has no body");
   if (request->version_minor == 0) {
     request->keep_alive = (seen & HTTP_SEEN_KEEP_ALIVE) != 0;
     parser->seen &= (uint16_t)~(unsigned)(HTTP_SEEN_CONTINUE | HTTP_SEEN_EXPECT);

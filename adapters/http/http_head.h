@@ -1,4 +1,4 @@
-/* http_head.h - what a request's head means: method, target, framing, Host, connection, expectation.
+/* http_head.h - what a request's head means: method, target, framing, Host, persistence.
  *
  * Internal to the parser: http_parser.c cuts the bytes, http_head.c judges them. Pure. */
 #ifndef HOLDFAST_HTTP_HEAD_H

@@ -26,17 +26,17 @@
 #include "http_list.h"
 #include "http_parser.h"
 
-#define HTTP_READ_SIZE 65536u     /* one read; shared by all connections of a loop */
-#define HTTP_FLUSH_SIZE 65536u    /* replies of one turn are written when they reach this */
-#define HTTP_TAKE_SIZE 16384u     /* a request from that size on keeps the buffer it was read into */
-#define HTTP_SKIP_MAX 65536u      /* a refused request's body that is read and dropped */
-#define HTTP_LINGER_MS 2000u      /* how long a closing connection's input is read and dropped ... */
+#define HTTP_READ_SIZE 65536u      /* one read; shared by all connections of a loop */
+#define HTTP_FLUSH_SIZE 65536u     /* replies of one turn are written when they reach this */
+#define HTTP_TAKE_SIZE 16384u      /* from that size on a request keeps the buffer it came in */
+#define HTTP_SKIP_MAX 65536u       /* a refused request's body that is read and dropped */
+#define HTTP_LINGER_MS 2000u       /* how long a closing connection's input is dropped ... */
 #define HTTP_LINGER_BYTES 1048576u /* ... and how much of it */
-#define HTTP_REFUSED_MAX 64u      /* connections over the cap that are told so at a time */
-#define HTTP_PROGRESS_MIN 16384u  /* bytes per write_timeout that a slow reader must take */
+#define HTTP_REFUSED_MAX 64u       /* connections over the cap that are told so at a time */
+#define HTTP_PROGRESS_MIN 16384u   /* bytes per write_timeout that a slow reader must take */
 #define HTTP_SWEEP_MS_MAX 250u
 #define HTTP_GZIP_MIN 4096u
-#define HTTP_GZIP_MAX 262144u     /* more would hold up the loop: sent as it is */
+#define HTTP_GZIP_MAX 262144u      /* more would hold up the loop: sent as it is */
 #define HTTP_REQUEST_ID_MAX 64u
 
 /* What a connection waits for; each has its own list, which is in order of deadline because all
@@ -239,7 +239,9 @@ void http_problem_write(struct http_pool *pool, struct http_buffer *out,
 bool http_stream_waits(const struct http_conn *conn);
 /* Tells it so. */
 void http_stream_resume(struct http_conn *conn);
-/* Tells the streams whose connections are gone. */
+/* The stream's connection is gone: tells it so, soon. */
+void http_stream_lose(struct http_exchange *exchange);
+/* Tells all of those. */
 void http_stream_gone(struct http_loop *loop);
 
 /* http_timer.c */

@@ -43,17 +43,29 @@ static enum http_parse bad(struct http_parser *parser, const char *why)
   return http_parser_fail(parser, HF_E_BAD_REQUEST, why);
 }
 
-/* "HTTP/1.0" or "HTTP/1.1", and nothing else. */
-static enum hf_error version_read(struct http_parser *parser, const char *at)
+/* "HTTP/1.0" or "HTTP/1.1", and nothing else. Whether a wrong one is malformed (400) or only not
+ * spoken here (505) shows at its last digit. */
+static enum http_parse version_run(struct http_parser *parser, const char *data, size_t stop)
 {
-  if (memcmp(at, "HTTP/", 5) != 0 || at[5] < '0' || at[5] > '9' || at[6] != '.' || at[7] < '0' ||
-      at[7] > '9') {
-    return HF_E_BAD_REQUEST;
+  static const char form[] = "HTTP/d.d";
+  const char *version = data + parser->mark;
+
+  for (; parser->at < stop && parser->at < parser->mark + 8; parser->at++) {
+    const char wanted = form[parser->at - parser->mark];
+    const char c = data[parser->at];
+    if (wanted == 'd' ? c < '0' || c > '9' : c != wanted)
+      return bad(parser, "The request line does not end with HTTP/1.1");
   }
-  if (at[5] != '1' || at[7] > '1')
-    return HF_E_HTTP_VERSION;
-  parser->request->version_minor = (uint8_t)(at[7] - '0');
-  return HF_OK;
+  if (parser->at == stop)
+    return HTTP_PARSE_MORE;
+  if (version[5] != '1' || version[7] > '1')
+    return http_parser_fail(parser, HF_E_HTTP_VERSION, "Only HTTP/1.0 and HTTP/1.1 are spoken");
+  parser->request->version_minor = (uint8_t)(version[7] - '0');
+  if (data[parser->at] != '\r')
+    return bad(parser, "The request line does not end with CRLF after the version");
+  parser->at++;
+  parser->state = HTTP_STATE_LINE_LF;
+  return HTTP_PARSE_MORE;
 }
 
 static enum http_parse line_start(struct http_parser *parser, const char *data, size_t stop)
@@ -65,8 +77,8 @@ static enum http_parse line_start(struct http_parser *parser, const char *data, 
         return bad(parser, "A CR stands without its LF");
       parser->state = HTTP_STATE_START;
       parser->at++;
-    } else if (c == '\r' && parser->digits < HTTP_EMPTY_LINES_MAX) {
-      parser->digits++;
+    } else if (c == '\r' && parser->empty_lines < HTTP_EMPTY_LINES_MAX) {
+      parser->empty_lines++;
       parser->state = HTTP_STATE_START_LF;
       parser->at++;
     } else {
@@ -108,19 +120,11 @@ static enum http_parse line_parts(struct http_parser *parser, const char *data, 
     parser->state = HTTP_STATE_VERSION;
   }
   if (parser->state == HTTP_STATE_VERSION) {
-    const size_t end = parser->mark + 8;
-    parser->at = stop < end ? stop : end;
-    if (stop < end + 1)
-      return HTTP_PARSE_MORE;
-    const enum hf_error error = version_read(parser, data + parser->mark);
-    if (error != HF_OK)
-      return http_parser_fail(parser, error, "The request line does not end with HTTP/1.1");
-    if (data[end] != '\r')
-      return bad(parser, "The request line does not end with CRLF after the version");
-    parser->at = end + 1;
-    parser->state = HTTP_STATE_LINE_LF;
+    const enum http_parse result = version_run(parser, data, stop);
+    if (result != HTTP_PARSE_MORE)
+      return result;
   }
-  if (parser->at < stop) {
+  if (parser->state == HTTP_STATE_LINE_LF && parser->at < stop) {
     if (data[parser->at] != '\n')
       return bad(parser, "A CR stands without its LF");
     parser->fields_at = ++parser->at;

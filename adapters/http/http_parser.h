@@ -1,4 +1,4 @@
-/* http_parser.h - a strict, incremental parser of HTTP/1.1 requests (RFC 9112); bytes in, facts out.
+/* http_parser.h - a strict, incremental parser of HTTP/1.1 requests (RFC 9112).
  *
  * Owner: whoever owns the buffer. No I/O, no clock, no allocation, no callback.
  * Input: the request's bytes from its first one on, in one buffer that may grow and move between
@@ -17,10 +17,10 @@
 #include "holdfast/check.h"
 #include "http.h"
 
-#define HTTP_EMPTY_LINES_MAX 2u    /* CRLFs that are skipped before a request line (section 2.2) */
-#define HTTP_CHUNK_DIGITS_MAX 8u   /* hex digits of a chunk size, leading zeros included */
-#define HTTP_CHUNK_EXT_MAX 4096u   /* bytes of chunk extensions per request; more: 400 */
-#define HTTP_TRAILER_MAX 8192u     /* bytes of the trailer section; more: 431 */
+#define HTTP_EMPTY_LINES_MAX 2u  /* CRLFs that are skipped before a request line (section 2.2) */
+#define HTTP_CHUNK_DIGITS_MAX 8u /* hex digits of a chunk size, leading zeros included */
+#define HTTP_CHUNK_EXT_MAX 4096u /* bytes of chunk extensions per request; more: 400 */
+#define HTTP_TRAILER_MAX 8192u   /* bytes of the trailer section; more: 431 */
 
 enum http_parse {
   HTTP_PARSE_MORE,  /* all bytes were taken; the request goes on */
@@ -46,7 +46,8 @@ struct http_parser {
   uint32_t trailer_size; /* bytes of the trailer section so far */
   uint16_t seen;         /* HTTP_SEEN_*: what the head announced */
   uint8_t state;
-  uint8_t digits;        /* hex digits of the chunk size so far, or empty lines before the request */
+  uint8_t digits;        /* hex digits of the chunk size so far */
+  uint8_t empty_lines;   /* before the request line */
   uint8_t request_id_at; /* 1 + index of the X-Request-Id field; 0: none */
   bool connect;          /* the method is CONNECT */
 };

@@ -1,4 +1,4 @@
-/* http_reply.c - renders replies: status line, headers, body, in one pass into the output buffer. */
+/* http_reply.c - renders replies: status line, headers, body, in one pass into the output. */
 #include <string.h>
 
 #include "holdfast/check.h"

@@ -10,27 +10,36 @@
 
 #define CHUNK_FRAME 24u /* size line, CRLF, and a little more */
 
+void http_stream_lose(struct http_exchange *exchange)
+{
+  struct http_loop *loop = exchange->conn->loop;
+
+  CHECK(exchange->streaming && exchange->owed);
+  if (exchange->writable == NULL)
+    return;
+  if (loop->closed_all) { /* No callback will come any more. */
+    exchange->writable(exchange, exchange->writable_arg);
+    return;
+  }
+  http_list_append(&loop->gone, &exchange->timed);
+  http_loop_wake(loop);
+}
+
+static bool stream_is_gone(const struct http_exchange *exchange)
+{
+  return exchange->detached || exchange->answered;
+}
+
 void http_stream_begin(struct http_exchange *exchange, unsigned status, const char *content_type,
                        void (*writable)(struct http_exchange *exchange, void *arg), void *arg)
 {
   CHECK(exchange->owed && !exchange->streaming);
+  exchange->streaming = true;
   exchange->writable = writable;
   exchange->writable_arg = arg;
   exchange->stream_status = status;
-  if (exchange->answered) { /* Its time was up: as if the peer were gone. */
-    exchange->streaming = true;
-    if (writable != NULL) {
-      http_list_append(&exchange->conn->loop->gone, &exchange->timed);
-      http_loop_wake(exchange->conn->loop);
-    }
-    return;
-  }
-  exchange->streaming = true;
-  if (exchange->detached) {
-    if (writable != NULL) {
-      http_list_append(&exchange->conn->loop->gone, &exchange->timed);
-      http_loop_wake(exchange->conn->loop);
-    }
+  if (stream_is_gone(exchange)) { /* The peer is gone, or the handler's time was up. */
+    http_stream_lose(exchange);
     return;
   }
   http_list_remove(&exchange->timed);
@@ -47,18 +56,13 @@ void http_stream_begin(struct http_exchange *exchange, unsigned status, const ch
   http_conn_mark(exchange->conn);
 }
 
-static bool stream_is_gone(const struct http_exchange *exchange)
-{
-  return exchange->detached || exchange->answered;
-}
-
 size_t http_stream_room(const struct http_exchange *exchange)
 {
   const struct http_conn *conn = exchange->conn;
   const size_t most = conn->loop->limits.write_buffer_max;
 
-  if (stream_is_gone(exchange)) /* So that the next write tells. */
-    return most;
+  if (stream_is_gone(exchange)) /* No size is a reason to wait: the next write tells. */
+    return SIZE_MAX;
   const size_t queued = http_output_queued(conn) + exchange->out.size;
   return queued < most ? most - queued : 0;
 }

@@ -28,8 +28,8 @@ enum { REQUEST_NEW = 0, REQUEST_WAITING = 1, REQUEST_TAKEN = 2 }; /* store_reque
 struct pool_port {
   struct store_port port;
   struct store_engine *engine;
-  atomic_uint_fast64_t reads; /* spreads reads over the threads: relaxed, it orders nothing */
-  pthread_mutex_t lock;       /* of all below and of every port_state */
+  atomic_uint_fast64_t reads;    /* spreads reads over the threads: relaxed, it orders nothing */
+  pthread_mutex_t lock;          /* of all below and of every port_state */
   struct store_request *waiting; /* commits in order of their submission */
   struct store_request **waiting_end;
 };
@@ -188,9 +188,9 @@ static rt_status pool_submit(struct store_port *port, rt_ctx *ctx, struct store_
     status = rt_work(ctx, HF_POOL_WRITE, 0, execute_job, request, HF_STORE_ANSWER);
     break;
   default:
-    status = rt_work(ctx, HF_POOL_READ,
-                     atomic_fetch_add_explicit(&impl->reads, 1, memory_order_relaxed), execute_job,
-                     request, HF_STORE_ANSWER);
+    status =
+      rt_work(ctx, HF_POOL_READ, atomic_fetch_add_explicit(&impl->reads, 1, memory_order_relaxed),
+              execute_job, request, HF_STORE_ANSWER);
   }
   CHECK(status == RT_OK || status == RT_AGAIN);
   if (status == RT_AGAIN)
@@ -209,7 +209,7 @@ struct store_port *pool_port_new(struct store_engine *engine, unsigned window)
   impl->waiting_end = &impl->waiting;
   atomic_init(&impl->reads, 0);
   impl->port = (struct store_port){
-      .name = engine->ops->name, .window = window, .submit = pool_submit, .impl = impl};
+    .name = engine->ops->name, .window = window, .submit = pool_submit, .impl = impl};
   return &impl->port;
 }
 

@@ -18,6 +18,7 @@
 struct memory_entry { /* entries(partition, seq) */
   struct memory_user *user;
   const uint8_t *body;
+  uint64_t version;
   int64_t recorded_us;
   uint16_t body_size;
   uint16_t asset;
@@ -38,7 +39,7 @@ struct memory_user {
   struct store_user_row row;
   uint64_t *seqs; /* of the entry that brought version i + 1 */
   size_t versions, seqs_room;
-  uint64_t keys;  /* idempotency keys known */
+  uint64_t keys; /* idempotency keys known */
   struct memory_holds holds, open_holds;
   struct memory_blocks open_blocks;
   UT_hash_handle hh;
@@ -99,17 +100,17 @@ struct memory_partition {
   size_t batches_count, batches_room;
   struct memory_entry *entries; /* seq i + 1 */
   size_t entries_count, entries_room;
-  struct memory_user *users;         /* uthash by id */
-  struct memory_name *names;         /* uthash by kind and digest */
-  struct memory_hold *holds;         /* uthash by id */
-  struct memory_block *blocks;       /* uthash by id */
-  struct memory_transfer *transfers; /* uthash by id */
+  struct memory_user *users;          /* uthash by id */
+  struct memory_name *names;          /* uthash by kind and digest */
+  struct memory_hold *holds;          /* uthash by id */
+  struct memory_block *blocks;        /* uthash by id */
+  struct memory_transfer *transfers;  /* uthash by id */
   struct memory_reversals *reversals; /* uthash by original */
-  struct memory_meta *metas;         /* uthash by op */
-  struct memory_key *keys;           /* uthash by user and key */
-  struct memory_order due;           /* open holds that expire: (expires_us, id) */
-  struct memory_order transit;       /* transfers in transit: (0, id) */
-  struct memory_order reserved;      /* reserved names: (0, number) */
+  struct memory_meta *metas;          /* uthash by op */
+  struct memory_key *keys;            /* uthash by user and key */
+  struct memory_order due;            /* open holds that expire: (expires_us, id) */
+  struct memory_order transit;        /* transfers in transit: (0, id) */
+  struct memory_order reserved;       /* reserved names: (0, number) */
 };
 
 struct memory_store {
@@ -119,11 +120,11 @@ struct memory_store {
   struct memory_partition *partitions; /* 1 << engine.partition_bits */
   struct store_asset_row **assets;     /* by id */
   size_t assets_count, assets_room;
-  struct store_key_row **keys;         /* by id text */
+  struct store_key_row **keys; /* by id text */
   size_t keys_count, keys_room;
 };
 
-/* ---- lookups (memory_table.c); NULL: not there ------------------------------------------------ */
+/* ---- lookups (memory_table.c); NULL: not there ----------------------------------------------- */
 
 struct memory_partition *memory_partition_of(struct memory_store *store, hf_id id);
 struct memory_partition *memory_partition_at(struct memory_store *store, uint32_t partition);
@@ -147,7 +148,7 @@ size_t memory_holds_upto(const struct memory_holds *holds, hf_id id);
 size_t memory_blocks_upto(const struct memory_blocks *blocks, hf_id id);
 struct memory_entry *memory_entry_at(struct memory_store *store, uint32_t partition, uint64_t seq);
 
-/* ---- what requests do; the caller holds the lock ---------------------------------------------- */
+/* ---- what requests do; the caller holds the lock --------------------------------------------- */
 
 /* memory_commit.c: all of one request or nothing; sets its and its units' statuses. */
 void memory_commit(struct memory_store *store, struct store_request *request);

@@ -88,7 +88,7 @@ static void asset_apply(struct memory_store *store, uint8_t action,
 
   CHECK(action == STORE_INSERT);
   store->assets =
-      room_for_one(store->assets, store->assets_count, &store->assets_room, sizeof *store->assets);
+    room_for_one(store->assets, store->assets_count, &store->assets_room, sizeof *store->assets);
   memmove(store->assets + place + 1, store->assets + place,
           (store->assets_count - place) * sizeof *store->assets);
   store->assets[place] = row_copy(store, row, sizeof *row);
@@ -107,8 +107,8 @@ static void key_apply(struct memory_store *store, uint8_t action, const struct s
     return;
   }
   CHECK(action == STORE_INSERT);
-  store->keys = room_for_one(store->keys, store->keys_count, &store->keys_room,
-                             sizeof *store->keys);
+  store->keys =
+    room_for_one(store->keys, store->keys_count, &store->keys_room, sizeof *store->keys);
   memmove(store->keys + place + 1, store->keys + place,
           (store->keys_count - place) * sizeof *store->keys);
   store->keys[place] = row_copy(store, row, sizeof *row);
@@ -193,14 +193,12 @@ static void block_track(struct memory_store *store, struct memory_block *block, 
   upto = memory_blocks_upto(blocks, block->row.id);
   if (open) {
     blocks->at = room_for_one(blocks->at, blocks->count, &blocks->room, sizeof *blocks->at);
-    memmove(blocks->at + upto + 1, blocks->at + upto,
-            (blocks->count - upto) * sizeof *blocks->at);
+    memmove(blocks->at + upto + 1, blocks->at + upto, (blocks->count - upto) * sizeof *blocks->at);
     blocks->at[upto] = block;
     blocks->count++;
   } else {
     CHECK(upto > 0 && blocks->at[upto - 1] == block);
-    memmove(blocks->at + upto - 1, blocks->at + upto,
-            (blocks->count - upto) * sizeof *blocks->at);
+    memmove(blocks->at + upto - 1, blocks->at + upto, (blocks->count - upto) * sizeof *blocks->at);
     blocks->count--;
   }
 }
@@ -268,8 +266,8 @@ static void reversal_apply(struct memory_store *store, uint8_t action,
     reversals->original = row->original;
     HASH_ADD(hh, partition->reversals, original, sizeof reversals->original, reversals);
   }
-  reversals->rows = room_for_one(reversals->rows, reversals->count, &reversals->room,
-                                 sizeof *reversals->rows);
+  reversals->rows =
+    room_for_one(reversals->rows, reversals->count, &reversals->room, sizeof *reversals->rows);
   reversals->rows[reversals->count++] = *row;
   reversals->sum += row->amount;
 }
@@ -341,15 +339,16 @@ static void entry_apply(struct memory_store *store, const struct ledger_entry *e
                                     &partition->entries_room, sizeof *partition->entries);
   row = &partition->entries[partition->entries_count++];
   *row = (struct memory_entry){
-      .user = user,
-      .body = row_copy(store, body, body_size),
-      .body_size = body_size,
-      .recorded_us = entry->recorded_us,
-      .asset = entry->asset,
-      .type = entry->type,
-      .op_index = entry->op_index,
-      .op_count = entry->op_count,
-      .hash = entry->hash,
+    .user = user,
+    .body = row_copy(store, body, body_size),
+    .body_size = body_size,
+    .version = entry->version,
+    .recorded_us = entry->recorded_us,
+    .asset = entry->asset,
+    .type = entry->type,
+    .op_index = entry->op_index,
+    .op_count = entry->op_count,
+    .hash = entry->hash,
   };
   user->seqs = room_for_one(user->seqs, user->versions, &user->seqs_room, sizeof *user->seqs);
   user->seqs[user->versions++] = partition->entries_count;

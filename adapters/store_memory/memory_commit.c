@@ -293,8 +293,7 @@ static enum store_status units_judge(struct judgement *judgement)
 
     CHECK(unit->partition < 1u << judgement->store->engine.partition_bits);
     CHECK(judgement->batches[unit->partition] != NULL);
-    if (unit->probe && (unit->has_key || unit->has_outcome) &&
-        unit_hits(judgement->store, unit))
+    if (unit->probe && (unit->has_key || unit->has_outcome) && unit_hits(judgement->store, unit))
       status = STORE_HIT;
   }
   for (size_t i = 0; i < request->commit.units_count && status == STORE_OK; i++) {
@@ -312,7 +311,7 @@ static void batch_append(struct memory_store *store, const struct store_batch *b
   if (partition->batches_count == partition->batches_room) {
     partition->batches_room = partition->batches_room == 0 ? 16 : partition->batches_room * 2;
     partition->batches =
-        rt_realloc(partition->batches, partition->batches_room * sizeof *partition->batches);
+      rt_realloc(partition->batches, partition->batches_room * sizeof *partition->batches);
   }
   partition->batches[partition->batches_count++] = *batch;
 }
@@ -322,8 +321,8 @@ void memory_commit(struct memory_store *store, struct store_request *request)
   struct judgement judgement = {.store = store, .request = request};
   enum store_status status;
 
-  judgement.batches = hf_arena_alloc(&judgement.arena, sizeof(void *)
-                                                           << store->engine.partition_bits);
+  judgement.batches =
+    hf_arena_alloc(&judgement.arena, sizeof(void *) << store->engine.partition_bits);
   for (size_t i = 0; i < request->commit.units_count; i++)
     request->commit.units[i]->status = STORE_OK;
   status = batches_judge(&judgement);

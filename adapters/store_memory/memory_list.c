@@ -81,8 +81,7 @@ void memory_list_entries(struct memory_store *store, struct store_request *reque
   list->metadata = hf_arena_alloc(&request->arena, list->limit * sizeof *list->metadata);
   list->reversed = hf_arena_alloc(&request->arena, list->limit * sizeof *list->reversed);
   list->reversed_by = hf_arena_alloc(&request->arena, list->limit * sizeof *list->reversed_by);
-  version = list->to_us == 0 ? user->versions
-                             : version_before(store, user, partition, list->to_us);
+  version = list->to_us == 0 ? user->versions : version_before(store, user, partition, list->to_us);
   if (list->before_version != 0 && list->before_version <= version)
     version = list->before_version - 1;
   for (; version > 0; version--) {
@@ -117,20 +116,20 @@ void memory_balance_at(struct memory_store *store, struct store_request *request
   if (user == NULL)
     return;
   request->balance_at.version =
-      request->balance_at.at_us == INT64_MAX
-          ? user->versions
-          : version_before(store, user, partition, request->balance_at.at_us + 1);
+    request->balance_at.at_us == INT64_MAX
+      ? user->versions
+      : version_before(store, user, partition, request->balance_at.at_us + 1);
   if (request->balance_at.version == 0)
     return;
-  memory_entry_read(store, partition, user->seqs[request->balance_at.version - 1],
-                    &request->arena, &newest);
+  memory_entry_read(store, partition, user->seqs[request->balance_at.version - 1], &request->arena,
+                    &newest);
   request->balance_at.count = 1u + newest.others_count;
   out = hf_arena_alloc(&request->arena, request->balance_at.count * sizeof *out);
   request->balance_at.out = out;
   /* Ascending by asset, like the others; the newest entry's own stands where it belongs. */
   for (unsigned i = 0, other = 0; i < request->balance_at.count; i++) {
-    bool own = i == other && (other == newest.others_count ||
-                              newest.asset < newest.others[other].asset);
+    bool own =
+      i == other && (other == newest.others_count || newest.asset < newest.others[other].asset);
 
     if (own) {
       entry = newest;
@@ -139,8 +138,8 @@ void memory_balance_at(struct memory_store *store, struct store_request *request
                         &request->arena, &entry);
       other++;
     }
-    out[i] = (struct ledger_asset){
-        .version = entry.version, .asset = entry.asset, .balance = entry.after};
+    out[i] =
+      (struct ledger_asset){.version = entry.version, .asset = entry.asset, .balance = entry.after};
   }
 }
 
@@ -165,6 +164,6 @@ void memory_scan(struct memory_store *store, struct store_request *request)
     scan->bodies[i].at = hf_arena_copy(&request->arena, row->body, row->body_size);
     scan->bodies[i].size = row->body_size;
     scan->metadata[i] = memory_metadata_read(
-        store, ledger_entry_op(entry, store->engine.partition_bits), &request->arena);
+      store, ledger_entry_op(entry, store->engine.partition_bits), &request->arena);
   }
 }

@@ -96,10 +96,10 @@ const struct memory_order_node *memory_order_after(const struct memory_order *or
 
   for (unsigned level = MEMORY_ORDER_HEIGHT; level-- > 0;) {
     const struct memory_order_node *next =
-        before == NULL ? order->first[level] : before->next[level];
+      before == NULL ? order->first[level] : before->next[level];
 
-    while (next != NULL && (node_before(next, major, minor) ||
-                            (next->major == major && next->minor == minor))) {
+    while (next != NULL &&
+           (node_before(next, major, minor) || (next->major == major && next->minor == minor))) {
       before = next;
       next = before->next[level];
     }

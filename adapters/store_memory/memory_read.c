@@ -1,4 +1,4 @@
-/* memory_read.c - the requests that look something up. Answers are copies in the request's arena. */
+/* memory_read.c - the requests that look something up; answers are copies in their arenas. */
 #include <string.h>
 
 #include "adapters/store_memory/memory.h"
@@ -30,16 +30,15 @@ void memory_entry_read(struct memory_store *store, uint32_t partition, uint64_t 
   memset(ret_entry, 0, sizeof *ret_entry);
   whole = ledger_entry_decode(row->body, row->body_size, others, ret_entry);
   CHECK(whole); /* nobody but this program wrote it */
-  CHECK(ret_entry->user == row->user->row.id);
+  CHECK(ret_entry->user == row->user->row.id && ret_entry->version == row->version);
   ret_entry->others = ret_entry->others_count == 0
-                          ? NULL
-                          : hf_arena_copy(arena, others, ret_entry->others_count * sizeof *others);
+                        ? NULL
+                        : hf_arena_copy(arena, others, ret_entry->others_count * sizeof *others);
   ret_entry->id = hf_id_make(seq, partition, store->engine.partition_bits);
   ret_entry->hash = row->hash;
 }
 
-struct store_text memory_metadata_read(struct memory_store *store, hf_id op,
-                                       struct hf_arena *arena)
+struct store_text memory_metadata_read(struct memory_store *store, hf_id op, struct hf_arena *arena)
 {
   const struct memory_meta *meta = memory_meta_find(store, op);
 
@@ -65,7 +64,7 @@ struct store_op *memory_op_read(struct memory_store *store, uint32_t partition, 
   if (reversals != NULL) {
     op->reversals_count = reversals->count;
     op->reversals =
-        hf_arena_copy(&op->arena, reversals->rows, reversals->count * sizeof *reversals->rows);
+      hf_arena_copy(&op->arena, reversals->rows, reversals->count * sizeof *reversals->rows);
   }
   transfer = memory_transfer_find(store, id);
   if (transfer != NULL) {
@@ -103,8 +102,7 @@ static void load_entries(struct memory_store *store, struct store_request *reque
   out->entries_count = 1u + newest->others_count;
   if (newest->others_count == 0)
     return;
-  out->entries =
-      hf_arena_alloc(&request->arena, out->entries_count * sizeof *out->entries);
+  out->entries = hf_arena_alloc(&request->arena, out->entries_count * sizeof *out->entries);
   out->entries[0] = *newest;
   for (unsigned i = 0; i < newest->others_count; i++) {
     uint64_t version = newest->others[i].version;
@@ -115,15 +113,15 @@ static void load_entries(struct memory_store *store, struct store_request *reque
   }
 }
 
+/* The version of the entry that opened a hold or block: its id is that of the op. */
 static uint64_t version_of(struct memory_store *store, hf_id op)
 {
   unsigned bits = store->engine.partition_bits;
-  struct hf_arena arena = {0};
-  struct ledger_entry entry;
+  const struct memory_entry *entry =
+    memory_entry_at(store, hf_id_partition(op, bits), hf_id_serial(op, bits));
 
-  memory_entry_read(store, hf_id_partition(op, bits), hf_id_serial(op, bits), &arena, &entry);
-  hf_arena_free(&arena);
-  return entry.version;
+  CHECK(entry != NULL && entry->op_index == 0);
+  return entry->version;
 }
 
 static void load_user(struct memory_store *store, struct store_request *request)
@@ -169,8 +167,8 @@ static void get_user(struct memory_store *store, struct store_request *request)
 static void get_name(struct memory_store *store, struct store_request *request)
 {
   const struct memory_name *name =
-      memory_name_find(memory_partition_at(store, request->get_name.partition),
-                       request->get_name.name_kind, &request->get_name.digest);
+    memory_name_find(memory_partition_at(store, request->get_name.partition),
+                     request->get_name.name_kind, &request->get_name.digest);
 
   if (name == NULL)
     request->status = STORE_NOT_FOUND;
@@ -198,7 +196,7 @@ static void get_op(struct memory_store *store, struct store_request *request)
 static void get_key_op(struct memory_store *store, struct store_request *request)
 {
   const struct memory_key *key =
-      memory_key_find(store, request->get_key_op.user, &request->get_key_op.key);
+    memory_key_find(store, request->get_key_op.user, &request->get_key_op.key);
   uint32_t partition = hf_id_partition(request->get_key_op.user, store->engine.partition_bits);
 
   request->get_key_op.out = NULL;
@@ -249,7 +247,7 @@ static void open_partition(struct memory_store *store, struct store_request *req
 static void due_holds(struct memory_store *store, struct store_request *request)
 {
   const struct memory_partition *partition =
-      memory_partition_at(store, request->due_holds.partition);
+    memory_partition_at(store, request->due_holds.partition);
   const struct memory_order_node *node = memory_order_after(&partition->due, INT64_MIN, 0);
   size_t room = 0;
   void *rows = NULL;
@@ -258,8 +256,8 @@ static void due_holds(struct memory_store *store, struct store_request *request)
   while (node != NULL && node->major <= request->due_holds.now_us &&
          request->due_holds.count < request->due_holds.limit) {
     const struct memory_hold *hold = node->item;
-    struct store_hold_row *row = hf_arena_push(&request->arena, &rows, &request->due_holds.count,
-                                               &room, sizeof hold->row);
+    struct store_hold_row *row =
+      hf_arena_push(&request->arena, &rows, &request->due_holds.count, &room, sizeof hold->row);
 
     *row = hold->row;
     node = node->next[0];
@@ -270,18 +268,17 @@ static void due_holds(struct memory_store *store, struct store_request *request)
 static void open_transfers(struct memory_store *store, struct store_request *request)
 {
   const struct memory_partition *partition =
-      memory_partition_at(store, request->open_transfers.partition);
+    memory_partition_at(store, request->open_transfers.partition);
   const struct memory_order_node *node =
-      memory_order_after(&partition->transit, 0, request->open_transfers.after);
+    memory_order_after(&partition->transit, 0, request->open_transfers.after);
   size_t room = 0;
   void *rows = NULL;
 
   request->open_transfers.count = 0;
   while (node != NULL && request->open_transfers.count < request->open_transfers.limit) {
     const struct memory_transfer *transfer = node->item;
-    struct store_transfer_row *row =
-        hf_arena_push(&request->arena, &rows, &request->open_transfers.count, &room,
-                      sizeof transfer->row);
+    struct store_transfer_row *row = hf_arena_push(
+      &request->arena, &rows, &request->open_transfers.count, &room, sizeof transfer->row);
 
     *row = transfer->row;
     node = node->next[0];
@@ -292,7 +289,7 @@ static void open_transfers(struct memory_store *store, struct store_request *req
 static void reserved_names(struct memory_store *store, struct store_request *request)
 {
   const struct memory_partition *partition =
-      memory_partition_at(store, request->reserved.partition);
+    memory_partition_at(store, request->reserved.partition);
   const struct memory_order_node *node = memory_order_after(&partition->reserved, 0, 0);
   size_t room = 0;
   void *rows = NULL;
@@ -300,8 +297,8 @@ static void reserved_names(struct memory_store *store, struct store_request *req
   request->reserved.count = 0;
   while (node != NULL && request->reserved.count < request->reserved.limit) {
     const struct memory_name *name = node->item;
-    struct store_name_row *row = hf_arena_push(&request->arena, &rows, &request->reserved.count,
-                                               &room, sizeof name->row);
+    struct store_name_row *row =
+      hf_arena_push(&request->arena, &rows, &request->reserved.count, &room, sizeof name->row);
 
     *row = name->row;
     node = node->next[0];
@@ -313,12 +310,12 @@ static void catalog(struct memory_store *store, struct store_request *request)
 {
   request->catalog.assets_count = store->assets_count;
   request->catalog.assets =
-      hf_arena_alloc(&request->arena, store->assets_count * sizeof(struct store_asset_row));
+    hf_arena_alloc(&request->arena, store->assets_count * sizeof(struct store_asset_row));
   for (size_t i = 0; i < store->assets_count; i++)
     request->catalog.assets[i] = *store->assets[i];
   request->catalog.keys_count = store->keys_count;
   request->catalog.keys =
-      hf_arena_alloc(&request->arena, store->keys_count * sizeof(struct store_key_row));
+    hf_arena_alloc(&request->arena, store->keys_count * sizeof(struct store_key_row));
   for (size_t i = 0; i < store->keys_count; i++)
     request->catalog.keys[i] = *store->keys[i];
 }
@@ -336,23 +333,23 @@ static void project(struct memory_store *store, struct store_request *request)
 void memory_read(struct memory_store *store, struct store_request *request)
 {
   static void (*const reads[])(struct memory_store *, struct store_request *) = {
-      [STORE_LOAD_USER] = load_user,
-      [STORE_GET_USER] = get_user,
-      [STORE_GET_NAME] = get_name,
-      [STORE_GET_OP] = get_op,
-      [STORE_GET_KEY_OP] = get_key_op,
-      [STORE_GET_HOLD] = get_hold,
-      [STORE_GET_BLOCK] = get_block,
-      [STORE_LIST_HOLDS] = memory_list_holds,
-      [STORE_LIST_ENTRIES] = memory_list_entries,
-      [STORE_BALANCE_AT] = memory_balance_at,
-      [STORE_OPEN_PARTITION] = open_partition,
-      [STORE_DUE_HOLDS] = due_holds,
-      [STORE_OPEN_TRANSFERS] = open_transfers,
-      [STORE_RESERVED_NAMES] = reserved_names,
-      [STORE_CATALOG] = catalog,
-      [STORE_SCAN] = memory_scan,
-      [STORE_PROJECT] = project,
+    [STORE_LOAD_USER] = load_user,
+    [STORE_GET_USER] = get_user,
+    [STORE_GET_NAME] = get_name,
+    [STORE_GET_OP] = get_op,
+    [STORE_GET_KEY_OP] = get_key_op,
+    [STORE_GET_HOLD] = get_hold,
+    [STORE_GET_BLOCK] = get_block,
+    [STORE_LIST_HOLDS] = memory_list_holds,
+    [STORE_LIST_ENTRIES] = memory_list_entries,
+    [STORE_BALANCE_AT] = memory_balance_at,
+    [STORE_OPEN_PARTITION] = open_partition,
+    [STORE_DUE_HOLDS] = due_holds,
+    [STORE_OPEN_TRANSFERS] = open_transfers,
+    [STORE_RESERVED_NAMES] = reserved_names,
+    [STORE_CATALOG] = catalog,
+    [STORE_SCAN] = memory_scan,
+    [STORE_PROJECT] = project,
   };
 
   CHECK(request->kind < sizeof reads / sizeof reads[0] && reads[request->kind] != NULL);

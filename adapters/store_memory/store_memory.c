@@ -52,15 +52,13 @@ static void partition_deinit(struct memory_partition *partition)
   struct memory_user *user, *next_user;
   struct memory_reversals *reversals, *next_reversals;
 
-  HASH_ITER(hh, partition->users, user, next_user)
-  {
+  HASH_ITER (hh, partition->users, user, next_user) {
     rt_free(user->seqs);
     rt_free(user->holds.at);
     rt_free(user->open_holds.at);
     rt_free(user->open_blocks.at);
   }
-  HASH_ITER(hh, partition->reversals, reversals, next_reversals)
-  {
+  HASH_ITER (hh, partition->reversals, reversals, next_reversals) {
     rt_free(reversals->rows);
   }
   HASH_CLEAR(hh, partition->users);
@@ -97,10 +95,10 @@ static void engine_close(struct store_engine *engine)
 struct store_engine *store_memory_new(unsigned partition_bits)
 {
   static const struct store_engine_ops ops = {
-      .name = "memory",
-      .execute = engine_execute,
-      .commit_many = engine_commit_many,
-      .close = engine_close,
+    .name = "memory",
+    .execute = engine_execute,
+    .commit_many = engine_commit_many,
+    .close = engine_close,
   };
   struct memory_store *store = rt_alloc(sizeof *store);
   int failed = pthread_mutex_init(&store->lock, NULL);

@@ -132,15 +132,13 @@ static enum store_status judge(struct commit_run *run, struct store_request *req
 static const struct store_batch *batch_of(const struct store_request *request, uint32_t partition,
                                           size_t *hint)
 {
-  for (size_t i = 0; i < request->commit.batches_count; i++) {
-    size_t at = (*hint + i) % request->commit.batches_count;
-    if (request->commit.batches[at].partition == partition) {
-      *hint = at;
-      return &request->commit.batches[at];
-    }
+  size_t tried = 0, count = request->commit.batches_count;
+  while (tried < count && request->commit.batches[*hint].partition != partition) {
+    *hint = (*hint + 1u) % count;
+    tried++;
   }
-  CHECK(!"a batch for each partition of the units");
-  return NULL;
+  CHECK(tried < count); /* there is a batch for each partition of the units */
+  return &request->commit.batches[*hint];
 }
 
 static bool erases(const struct store_unit *unit)
@@ -161,9 +159,12 @@ static void set_secure_delete(struct sqlite_engine *engine, bool on)
     engine->secure_delete = on;
 }
 
-/* STORE_OK, the request's own refusal, or what is wrong with the store. */
-static enum store_status write_request(struct commit_run *run, struct store_request *request)
+/* STORE_OK, the request's own refusal, or what is wrong with the store. *ret_unit: whose refusal it
+ * is, NULL when it is no unit's. STORE_HIT says no more than that the key is there by now. */
+static enum store_status write_request(struct commit_run *run, struct store_request *request,
+                                       struct store_unit **ret_unit)
 {
+  *ret_unit = NULL;
   size_t hint = 0;
   for (size_t i = 0; i < request->commit.batches_count; i++) {
     enum store_status status = sqlite_write_batch(run->db, &request->commit.batches[i]);
@@ -178,12 +179,7 @@ static enum store_status write_request(struct commit_run *run, struct store_requ
     enum store_status status = sqlite_write_unit(run->db, unit, batch->number);
     if (status == STORE_OK)
       continue;
-    if (status == STORE_HIT) { /* a key that nobody asked for: it is answered all the same */
-      status = probe(run->db, unit);
-      return status == STORE_OK ? STORE_CORRUPT : status;
-    }
-    if (status == STORE_CONFLICT)
-      unit->status = STORE_CONFLICT;
+    *ret_unit = unit;
     return status;
   }
   return STORE_OK;
@@ -210,6 +206,23 @@ static bool is_refusal(enum store_status status)
   return status == STORE_HIT || status == STORE_CONFLICT || status == STORE_FENCED;
 }
 
+/* Takes a request out whose unit was refused; the transaction is a fresh one. A key that was there
+ * although nobody wanted it probed is a hit all the same; one that only another unit of the request
+ * brought is a conflict. */
+static enum store_status refuse(struct commit_run *run, struct store_request *request,
+                                struct store_unit *unit, enum store_status status)
+{
+  if (status == STORE_HIT) {
+    status = probe(run->db, unit);
+    if (status == STORE_OK)
+      status = STORE_CONFLICT;
+  }
+  if (unit != NULL && status == STORE_CONFLICT)
+    unit->status = STORE_CONFLICT;
+  request->status = (uint8_t)status;
+  return is_refusal(status) ? STORE_OK : status;
+}
+
 /* Writes all requests that are STORE_OK; takes those out that are refused. Returns STORE_OK with
  * an open transaction that holds the rest, or what is wrong with the store. */
 static enum store_status write_all(struct commit_run *run)
@@ -218,14 +231,17 @@ static enum store_status write_all(struct commit_run *run)
     struct store_request *request = run->requests[i];
     if (request->status != STORE_OK)
       continue;
-    enum store_status status = write_request(run, request);
+    struct store_unit *unit;
+    enum store_status status = write_request(run, request, &unit);
     if (status == STORE_OK)
       continue;
     if (!is_refusal(status))
       return status;
-    request->status = (uint8_t)status;
     if (!roll_back(run->db) || sqlite_db_do(run->db, SQL_BEGIN_WRITE) != SQLITE_OK)
       return STORE_UNAVAILABLE;
+    status = refuse(run, request, unit, status);
+    if (status != STORE_OK)
+      return status;
     i = (size_t)-1; /* from the start, without it */
   }
   return STORE_OK;

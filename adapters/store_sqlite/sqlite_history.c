@@ -38,9 +38,9 @@ static enum store_status version_before(struct sqlite_db *db, hf_id user, uint64
   return status;
 }
 
-/* Where a user's history begins to be read: at the newest version, or at the newest before a time
- * (`time_us` > 0). */
-static enum store_status start_of(struct sqlite_db *db, hf_id user, int64_t time_us,
+/* Where a user's history begins to be read: at the newest version, or at the newest that was
+ * recorded before a time (NULL: any). */
+static enum store_status start_of(struct sqlite_db *db, hf_id user, const int64_t *before_us,
                                   bool *ret_found, uint64_t *ret_version)
 {
   hf_id id;
@@ -49,8 +49,8 @@ static enum store_status start_of(struct sqlite_db *db, hf_id user, int64_t time
   if (status != STORE_OK || !*ret_found)
     return status;
   status = sqlite_index_newest(db, user, ret_version, &id);
-  if (status == STORE_OK && time_us > 0)
-    status = version_before(db, user, *ret_version, time_us, ret_version);
+  if (status == STORE_OK && before_us != NULL)
+    status = version_before(db, user, *ret_version, *before_us, ret_version);
   return status;
 }
 
@@ -104,7 +104,8 @@ enum store_status sqlite_list_entries(struct sqlite_db *db, struct store_request
   uint64_t version, scanned = 0;
   CHECK(list->limit > 0 && list->scan_max > 0);
   list_init(request);
-  enum store_status status = start_of(db, list->user, list->to_us, &list->user_found, &version);
+  enum store_status status = start_of(db, list->user, list->to_us == 0 ? NULL : &list->to_us,
+                                      &list->user_found, &version);
   if (list->before_version != 0 && list->before_version <= version)
     version = list->before_version - 1u;
   for (; status == STORE_OK && version > 0; version--) {
@@ -137,14 +138,15 @@ static void take_balance(const struct ledger_entry *entry, struct ledger_asset *
 enum store_status sqlite_balance_at(struct sqlite_db *db, struct store_request *request)
 {
   hf_id user = request->balance_at.user;
-  int64_t at_us = request->balance_at.at_us;
+  bool any_time = request->balance_at.at_us == INT64_MAX;
+  int64_t after_us = any_time ? 0 : request->balance_at.at_us + 1;
   struct ledger_entry newest, entry;
   size_t count = 0;
   request->balance_at.count = 0;
   request->balance_at.out = NULL;
-  enum store_status status = start_of(db, user, at_us == INT64_MAX ? at_us : at_us + 1,
-                                      &request->balance_at.user_found,
-                                      &request->balance_at.version);
+  enum store_status status =
+    start_of(db, user, any_time ? NULL : &after_us, &request->balance_at.user_found,
+             &request->balance_at.version);
   if (status != STORE_OK || request->balance_at.version == 0)
     return status;
   status = entry_of(db, user, request->balance_at.version, &request->arena, &newest);

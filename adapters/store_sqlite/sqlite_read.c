@@ -333,9 +333,8 @@ enum store_status sqlite_read(struct sqlite_db *db, struct store_request *reques
     enum store_status status = read_assets(db, request);
     return status == STORE_OK ? read_keys(db, request) : status;
   }
-  case STORE_SCAN: return sqlite_scan(db, request);
-  default: break;
+  default:
+    CHECK(request->kind == STORE_SCAN); /* the only read that is left */
+    return sqlite_scan(db, request);
   }
-  CHECK(!"a read of enum store_kind");
-  return STORE_UNAVAILABLE;
 }

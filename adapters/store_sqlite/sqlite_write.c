@@ -212,7 +212,7 @@ static enum store_status write_meta(struct sqlite_db *db, uint8_t action,
 
 static enum store_status write_row(struct sqlite_db *db, const struct store_row *row)
 {
-  switch ((enum store_table)row->table) {
+  switch (row->table) {
   case STORE_T_USER: return write_user(db, row->action, &row->user);
   case STORE_T_NAME: return write_name(db, row->action, &row->name);
   case STORE_T_ASSET: return write_asset(db, row->action, row->asset);
@@ -221,10 +221,10 @@ static enum store_status write_row(struct sqlite_db *db, const struct store_row 
   case STORE_T_BLOCK: return put_block(db, row->action, &row->block);
   case STORE_T_TRANSFER: return write_transfer(db, row->action, &row->transfer);
   case STORE_T_REVERSAL: return write_reversal(db, row->action, &row->reversal);
-  case STORE_T_META: return write_meta(db, row->action, &row->meta);
+  default:
+    CHECK(row->table == STORE_T_META); /* the only table that is left */
+    return write_meta(db, row->action, &row->meta);
   }
-  CHECK(!"a table of enum store_table");
-  return STORE_CONFLICT;
 }
 
 enum store_status sqlite_write_hold(struct sqlite_db *db, const struct store_hold_row *hold)

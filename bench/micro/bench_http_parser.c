@@ -36,7 +36,8 @@ static const struct {
      "Content-Type: application/json\r\n"
      "Content-Length: 76\r\n"
      "\r\n"
-     "{\"type\":\"earn\",\"user_id\":\"4503599627370497\",\"asset\":\"GOLD\",\"amount\":\"1.25\" }"},
+     "{\"type\":\"earn\",\"user_id\":\"4503599627370497\","
+     "\"asset\":\"GOLD\",\"amount\":\"1.25\" }"},
     {"POST, chunked",
      "POST /v1/ops HTTP/1.1\r\n"
      "Host: 127.0.0.1:8080\r\n"

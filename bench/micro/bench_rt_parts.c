@@ -205,9 +205,9 @@ static void measure_directory(void)
   CHECK(sum != 0);
   bench_print(&plain);
   bench_print(&ahead);
-  double bytes = (double)((dir.mask + 1) * sizeof(struct dir_entry)) / (double)dir.count +
-                 (double)(sizeof(struct slab_chunk) + SLAB_CHUNK * sizeof(struct actor)) /
-                   SLAB_CHUNK;
+  double bytes =
+    (double)((dir.mask + 1) * sizeof(struct dir_entry)) / (double)dir.count +
+    (double)(sizeof(struct slab_chunk) + SLAB_CHUNK * sizeof(struct actor)) / SLAB_CHUNK;
   printf("%-44s %10.3g %10s  %-10s %s\n", "idle actor without state, 4 M of them", bytes, "",
          "bytes", "<= 112");
   rt_free(ids);

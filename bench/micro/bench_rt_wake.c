@@ -100,6 +100,7 @@ static void print_samples(const char *name, unsigned count, const char *goal)
 /* ---- the same without a runtime, for the ratio on this machine ------------------------------- */
 
 static uint64_t reference_sent_ns;
+static unsigned reference_count;
 
 static void *reference_reader(void *arg)
 {
@@ -108,7 +109,7 @@ static void *reference_reader(void *arg)
   struct epoll_event wanted = {.events = EPOLLIN};
   int error = epoll_ctl(epoll_fd, EPOLL_CTL_ADD, *event_fd, &wanted);
   CHECK(epoll_fd >= 0 && error == 0);
-  for (unsigned i = 0; i < SAMPLES; i++) {
+  for (unsigned i = 0; i < reference_count; i++) {
     struct epoll_event event;
     uint64_t count;
     while (epoll_wait(epoll_fd, &event, 1, -1) != 1) {
@@ -122,23 +123,24 @@ static void *reference_reader(void *arg)
   return NULL;
 }
 
-static void pause_5us(void)
+static void pause_ns(uint64_t span_ns)
 {
   uint64_t start_ns = bench_ns();
-  while (bench_ns() - start_ns < 5000) {
+  while (bench_ns() - start_ns < span_ns) {
   }
 }
 
-static void measure_reference(void)
+static void measure_reference(const char *name, unsigned count, uint64_t gap_ns)
 {
   pthread_t reader;
   int event_fd = eventfd(0, EFD_CLOEXEC);
   bench_line_init();
   int error = pthread_create(&reader, NULL, reference_reader, &event_fd);
   CHECK(error == 0 && event_fd >= 0);
-  for (unsigned i = 0; i < SAMPLES; i++) {
+  reference_count = count;
+  for (unsigned i = 0; i < count; i++) {
     uint64_t one = 1;
-    pause_5us();
+    pause_ns(gap_ns);
     reference_sent_ns = bench_ns();
     ssize_t size = write(event_fd, &one, sizeof one);
     CHECK(size == (ssize_t)sizeof one);
@@ -146,20 +148,20 @@ static void measure_reference(void)
   }
   pthread_join(reader, NULL);
   close(event_fd);
-  print_samples("reference: eventfd to epoll", SAMPLES, "-");
+  print_samples(name, count, "-");
 }
 
 /* One post at a time; the loop is asleep again before the next, because its answer is awaited and
  * a pause of 5 us follows. The first sample of each runtime is left out by its large number. */
-static void measure_wake(void)
+static void measure_wake(const char *name, unsigned count, uint64_t gap_ns, const char *goal)
 {
   const struct rt_config config = {.loops = 1, .classes = classes};
   struct rt_driver *driver = driver_uv_new();
   rt *runtime = rt_start(driver, &config);
   CHECK(runtime != NULL);
   bench_line_init();
-  for (unsigned i = 0; i < SAMPLES; i++) {
-    pause_5us();
+  for (unsigned i = 0; i < count; i++) {
+    pause_ns(gap_ns);
     uint64_t now_ns = bench_ns();
     rt_status status =
       rt_post(runtime, rt_id_make(KIND_HAND, 0, 0), OP_PING, &now_ns, sizeof now_ns);
@@ -170,7 +172,7 @@ static void measure_wake(void)
   bool is_clean = rt_join(runtime);
   CHECK(is_clean);
   driver_uv_free(driver);
-  print_samples("wake: post to handler", SAMPLES, "8.5 | 25");
+  print_samples(name, count, goal);
 }
 
 static void measure_job(void)
@@ -197,8 +199,10 @@ static void measure_burst(void)
 int main(void)
 {
   bench_head();
-  measure_reference();
-  measure_wake();
+  measure_reference("reference: eventfd to epoll, 5 us", SAMPLES, 5000);
+  measure_wake("wake: post to handler, 5 us", SAMPLES, 5000, "8.5 | 25");
+  measure_reference("reference: eventfd to epoll, 1 ms", 1000, 1000000);
+  measure_wake("wake: post to handler, 1 ms", 1000, 1000000, "- (asleep)");
   measure_job();
   measure_burst();
   return 0;

@@ -6,9 +6,14 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#define METRICS_SIZE 65536u
+
 static sem_t finished;
+static char metrics[METRICS_SIZE]; /* text of the last run */
+static size_t metrics_size;
 
 uint64_t bench_ns(void)
 {
@@ -40,8 +45,8 @@ void bench_print(struct bench_row *row)
   CHECK(row->count > 0);
   qsort(row->values, row->count, sizeof row->values[0], by_size);
   double best = row->values[row->more_is_better ? row->count - 1 : 0];
-  printf("%-44s %10.3g %10.3g  %-10s %s\n", row->name, best, row->values[row->count / 2],
-         row->unit, row->goal);
+  printf("%-44s %10.3g %10.3g  %-10s %s\n", row->name, best, row->values[row->count / 2], row->unit,
+         row->goal);
   fflush(stdout);
 }
 
@@ -76,6 +81,28 @@ void bench_finish(void)
   sem_post(&finished);
 }
 
+static void keep_metrics(void *arg, const char *text, size_t size)
+{
+  (void)arg;
+  CHECK(metrics_size + size < METRICS_SIZE);
+  memcpy(metrics + metrics_size, text, size);
+  metrics_size += size;
+  metrics[metrics_size] = '\0';
+}
+
+double bench_series(const char *series)
+{
+  size_t size = strlen(series);
+  for (const char *line = metrics; line != NULL; line = strchr(line, '\n')) {
+    line += *line == '\n' ? 1 : 0;
+    if (strncmp(line, series, size) == 0 && line[size] == ' ') {
+      return strtod(line + size, NULL);
+    }
+  }
+  CHECK(size == 0); /* a series that does not exist */
+  return 0;
+}
+
 uint64_t bench_run(const struct rt_config *config, rt_id to, uint16_t op, uint64_t word)
 {
   struct rt_driver *driver = driver_uv_new();
@@ -87,6 +114,8 @@ uint64_t bench_run(const struct rt_config *config, rt_id to, uint16_t op, uint64
   CHECK(status == RT_OK);
   bench_line_wait();
   uint64_t took_ns = bench_ns() - start_ns;
+  metrics_size = 0;
+  rt_metrics_write(runtime, keep_metrics, NULL);
   rt_stop(runtime, 5000000);
   bool is_clean = rt_join(runtime);
   CHECK(is_clean);

@@ -31,6 +31,8 @@ uint64_t bench_percentile(uint64_t *values, unsigned count, double share);
 /* Runs a runtime over driver_uv: starts it, posts `op` to `to`, waits for bench_finish, stops it.
  * Returns the nanoseconds from the post to the finish. */
 uint64_t bench_run(const struct rt_config *config, rt_id to, uint16_t op, uint64_t word);
+/* The value of a series in the metrics of the last bench_run, as its loops ended. */
+double bench_series(const char *series);
 /* The finish line by itself: bench_line_wait returns once for each bench_finish. */
 void bench_line_init(void);
 void bench_line_wait(void);

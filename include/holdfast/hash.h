@@ -28,6 +28,7 @@ bool hf_digest_equal(const struct hf_digest *a, const struct hf_digest *b);
 bool hf_hash_equal(const struct hf_hash *a, const struct hf_hash *b); /* constant time */
 /* Lower-case hex, NUL-terminated; out holds 2 * size + 1. */
 void hf_hex(const void *data, size_t size, char *out);
+/* Exactly 2 * size lower-case digits; false otherwise, `out` untouched. */
 bool hf_unhex(const char *text, size_t text_size, void *out, size_t size);
 /* Cryptographic randomness for keys and salts; not for actors (they use rt_rand). */
 void hf_random_bytes(void *out, size_t size);

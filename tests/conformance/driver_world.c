@@ -120,6 +120,17 @@ static void item_timer(rt_ctx *ctx, struct item_state *item, const rt_env *env)
   world_add(world, COUNT_TIMERS, 1);
 }
 
+static void item_relay(rt_ctx *ctx, const rt_env *env)
+{
+  uint64_t left = env->payload.u[0];
+  unsigned next = (rt_id_shard(env->to) + 1) % 4;
+  if (left == 0) {
+    world_add(world_of(ctx), COUNT_OTHER, 1);
+  } else {
+    tell_item(ctx, item_id(next, rt_id_serial(env->to)), OP_RELAY, left - 1);
+  }
+}
+
 static rt_status item_handle(rt_ctx *ctx, void *state, const rt_env *env)
 {
   struct item_state *item = state;
@@ -157,6 +168,9 @@ static rt_status item_handle(rt_ctx *ctx, void *state, const rt_env *env)
     } else {
       rt_free(env->payload.p.ptr);
     }
+    break;
+  case OP_RELAY:
+    item_relay(ctx, env);
     break;
   case RT_OP_TIMER:
     item_timer(ctx, item, env);
@@ -221,17 +235,21 @@ static rt_status desk_handle(rt_ctx *ctx, void *state, const rt_env *env)
 
 /* ---- hand ------------------------------------------------------------------------------------ */
 
+/* Both counts change at once, whichever a test waits for. */
 static void hand_reply(struct world *world, const rt_env *env)
 {
+  pthread_mutex_lock(&world->lock);
   atomic_store(&world->last_reply, env->payload.u[0]);
   if (env->op == RT_OP_DOWN) {
-    world_add(world, COUNT_DOWN, 1);
+    atomic_fetch_add(&world->counts[COUNT_DOWN], 1);
   } else if (env->op == RT_OP_EXPIRED) {
-    world_add(world, COUNT_EXPIRED, 1);
+    atomic_fetch_add(&world->counts[COUNT_EXPIRED], 1);
   } else if (env->op == RT_OP_OVERLOADED) {
-    world_add(world, COUNT_OVERLOADED, 1);
+    atomic_fetch_add(&world->counts[COUNT_OVERLOADED], 1);
   }
-  world_add(world, COUNT_REPLIES, 1);
+  atomic_fetch_add(&world->counts[COUNT_REPLIES], 1);
+  pthread_cond_broadcast(&world->counted);
+  pthread_mutex_unlock(&world->lock);
 }
 
 static rt_status hand_handle(rt_ctx *ctx, void *state, const rt_env *env)
@@ -297,9 +315,11 @@ struct world *world_new(const char *driver)
                                           .job_delay_us_min = 10,
                                           .job_delay_us_max = 500,
                                           .kick_delay_us_max = 20};
-  world->desk = (rt_class){
-    .name = "desk", .kind = KIND_DESK, .flags = RT_CLASS_PER_LOOP, .stash_max = 16,
-    .handle = desk_handle};
+  world->desk = (rt_class){.name = "desk",
+                           .kind = KIND_DESK,
+                           .flags = RT_CLASS_PER_LOOP,
+                           .stash_max = 16,
+                           .handle = desk_handle};
   world->item = (rt_class){.name = "item",
                            .kind = KIND_ITEM,
                            .state_bytes = sizeof(struct item_state),
@@ -407,8 +427,7 @@ void world_run(struct world *world, unsigned loop,
   struct task *task = rt_alloc(sizeof *task);
   task->fn = fn;
   task->arg = arg;
-  rt_status status =
-    rt_post(world->runtime, hand_id(loop), OP_RUN, &task, sizeof task);
+  rt_status status = rt_post(world->runtime, hand_id(loop), OP_RUN, &task, sizeof task);
   assert_int_equal(status, RT_OK);
   world_await(world, COUNT_RUN, before + 1);
 }

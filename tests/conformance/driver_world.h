@@ -34,6 +34,7 @@ enum {
   OP_TIMERS,          /* item: arms timers */
   OP_BLOCK,           /* item: may not be passivated from here on */
   OP_OWNED,           /* item: tell or ask with a block of memory in payload.p.ptr */
+  OP_RELAY,           /* item: u[0] hops are left; tells the item of the next shard */
   OP_LOADED,          /* reply of the desk to OP_LOAD */
   OP_LOAD,            /* desk: ask of a loading item */
   OP_DONE,            /* reply */
@@ -42,24 +43,24 @@ enum {
 
 enum {
   COUNT_RUN,
-  COUNT_GOT,       /* OP_COUNT that an item got */
-  COUNT_REPLIES,   /* replies that a hand got, of any op */
-  COUNT_DOWN,      /* of these: RT_OP_DOWN and so on */
+  COUNT_GOT,     /* OP_COUNT that an item got */
+  COUNT_REPLIES, /* replies that a hand got, of any op */
+  COUNT_DOWN,    /* of these: RT_OP_DOWN and so on */
   COUNT_EXPIRED,
   COUNT_OVERLOADED,
-  COUNT_DISORDER,  /* sequence numbers out of order */
+  COUNT_DISORDER, /* sequence numbers out of order */
   COUNT_LOADS,
   COUNT_PASSIVATED,
   COUNT_DROPPED,
   COUNT_TIMERS,
   COUNT_JOBS,
   COUNT_JOBS_OUT_OF_ORDER, /* jobs whose argument was not 1 after they ran */
-  COUNT_INGRESS,   /* calls of rt_config.ingress */
+  COUNT_INGRESS,           /* calls of rt_config.ingress */
   COUNT_ESCALATED,
   COUNT_STOPPING,
   COUNT_TURN_ENDS,
-  COUNT_SENT,      /* sends that were taken */
-  COUNT_REFUSED,   /* sends that were refused */
+  COUNT_SENT,    /* sends that were taken */
+  COUNT_REFUSED, /* sends that were refused */
   COUNT_OTHER,
   COUNT_MAX
 };
@@ -73,13 +74,13 @@ struct world {
   struct rt_pool_config pools[2];
   rt_class desk, item, hand;
   const rt_class *classes[4];
-  bool load_waits;      /* items ask the desk before they open */
-  bool load_fails;      /* and are told that they do not exist */
-  bool desk_keeps;      /* the desk never answers a load */
+  bool load_waits; /* items ask the desk before they open */
+  bool load_fails; /* and are told that they do not exist */
+  bool desk_keeps; /* the desk never answers a load */
   _Atomic uint64_t counts[COUNT_MAX];
-  _Atomic uint64_t order[8]; /* kinds in the order in which they were told to stop */
+  _Atomic uint64_t order[8];   /* kinds in the order in which they were told to stop */
   _Atomic uint64_t last_reply; /* u[0] of the newest reply */
-  pthread_mutex_t lock; /* for world_await: nothing else needs it */
+  pthread_mutex_t lock;        /* for world_await: nothing else needs it */
   pthread_cond_t counted;
 };
 
@@ -90,7 +91,7 @@ struct task {
 };
 
 struct item_state {
-  uint64_t next;  /* sequence number that is expected */
+  uint64_t next; /* sequence number that is expected */
   uint64_t got;
   uint64_t kept_count;
   struct {

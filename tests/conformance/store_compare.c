@@ -76,8 +76,8 @@ static void add_user(struct run *run)
                  texts[chance(run, 5)]);
 }
 
-static void remember(struct run *run, struct world_user *user,
-                     const struct ledger_command *command, struct world_unit *unit)
+static void remember(struct run *run, struct world_user *user, const struct ledger_command *command,
+                     struct world_unit *unit)
 {
   if (run->ops_count == OPS_MAX || unit->error != HF_OK)
     return;
@@ -103,20 +103,19 @@ static struct ledger_command command_of_ref(struct run *run, const struct world_
     ref = state->holds[chance(run, state->holds_count)].id;
   if (ref == 0) /* not committed yet: nobody can know it */
     ref = HF_ID_MAX;
-  command = world_command_ref(run->world, type, ref,
-                              type == LEDGER_T_VOID || type == LEDGER_T_EXPIRE
-                                  ? 0
-                                  : (hf_amount)chance(run, 30));
+  command = world_command_ref(
+    run->world, type, ref,
+    type == LEDGER_T_VOID || type == LEDGER_T_EXPIRE ? 0 : (hf_amount)chance(run, 30));
   command.final = chance(run, 2) == 0;
   return command;
 }
 
 static struct ledger_command command_of_asset(struct run *run)
 {
-  static const uint8_t types[] = {LEDGER_T_EARN,    LEDGER_T_SETTLE, LEDGER_T_MATURE,
-                                  LEDGER_T_GRANT,   LEDGER_T_DEPOSIT, LEDGER_T_SPEND,
-                                  LEDGER_T_HOLD,    LEDGER_T_BLOCK,  LEDGER_T_TRANSFER,
-                                  LEDGER_T_ADJUST,  LEDGER_T_QUARANTINE_IN, LEDGER_T_RELEASE};
+  static const uint8_t types[] = {LEDGER_T_EARN,   LEDGER_T_SETTLE,        LEDGER_T_MATURE,
+                                  LEDGER_T_GRANT,  LEDGER_T_DEPOSIT,       LEDGER_T_SPEND,
+                                  LEDGER_T_HOLD,   LEDGER_T_BLOCK,         LEDGER_T_TRANSFER,
+                                  LEDGER_T_ADJUST, LEDGER_T_QUARANTINE_IN, LEDGER_T_RELEASE};
   uint8_t type = types[chance(run, sizeof types)];
   hf_amount amount = 1 + (hf_amount)chance(run, 100);
   struct ledger_command command;
@@ -135,8 +134,8 @@ static void stage_op(struct run *run)
   bool of_ref = chance(run, 4) == 0;
   struct ledger_command command = of_ref ? command_of_ref(run, user) : command_of_asset(run);
   struct world_unit *unit = chance(run, 4) == 0
-                                ? world_stage_meta(run->world, user, &command, "{\"reason\":\"?\"}")
-                                : world_stage(run->world, user, &command);
+                              ? world_stage_meta(run->world, user, &command, "{\"reason\":\"?\"}")
+                              : world_stage(run->world, user, &command);
 
   remember(run, user, &command, unit);
 }
@@ -246,8 +245,7 @@ static void ask_user(struct run *run, struct store_request *request)
   case STORE_BALANCE_AT:
     request->balance_at.user = chance(run, 8) == 0 ? any_id(run) : user->row.id;
     request->balance_at.at_us =
-        WORLD_START_US +
-        (int64_t)chance(run, (uint64_t)(run->world->now_us - WORLD_START_US) + 2000);
+      WORLD_START_US + (int64_t)chance(run, (uint64_t)(run->world->now_us - WORLD_START_US) + 2000);
     break;
   default:
     request->list_entries.user = chance(run, 8) == 0 ? any_id(run) : user->row.id;
@@ -299,13 +297,11 @@ static void ask_rows(struct run *run, struct store_request *request)
 
 static void ask(struct run *run)
 {
-  static const enum store_kind of_user[] = {STORE_LOAD_USER,  STORE_GET_USER,
-                                            STORE_GET_KEY_OP, STORE_LIST_HOLDS,
-                                            STORE_BALANCE_AT, STORE_LIST_ENTRIES};
-  static const enum store_kind of_rows[] = {STORE_GET_OP,   STORE_GET_HOLD,
-                                            STORE_GET_BLOCK, STORE_DUE_HOLDS,
-                                            STORE_OPEN_TRANSFERS, STORE_RESERVED_NAMES,
-                                            STORE_SCAN, STORE_PROJECT};
+  static const enum store_kind of_user[] = {STORE_LOAD_USER,  STORE_GET_USER,   STORE_GET_KEY_OP,
+                                            STORE_LIST_HOLDS, STORE_BALANCE_AT, STORE_LIST_ENTRIES};
+  static const enum store_kind of_rows[] = {
+    STORE_GET_OP,         STORE_GET_HOLD,       STORE_GET_BLOCK, STORE_DUE_HOLDS,
+    STORE_OPEN_TRANSFERS, STORE_RESERVED_NAMES, STORE_SCAN,      STORE_PROJECT};
   struct store_request *request;
 
   if (chance(run, 2) == 0) {

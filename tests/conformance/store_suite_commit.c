@@ -166,7 +166,7 @@ void test_commit_when_the_batch_before_is_missing_then_unavailable_until_it_is_t
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 void test_commit_when_the_key_of_an_applied_op_comes_again_then_hit_and_nothing_written(
-    void **state)
+  void **state)
 {
   struct store_world *world = world_of(state);
   struct world_user *user = user_with_funds(world, 0), *bystander = user_with_funds(world, 1);
@@ -321,12 +321,12 @@ void test_commit_when_a_row_to_update_is_missing_then_conflict(void **state)
 {
   struct store_world *world = world_of(state);
   struct store_row rows[] = {
-      {.table = STORE_T_USER, .action = STORE_UPDATE, .user.id = 8},
-      {.table = STORE_T_NAME, .action = STORE_UPDATE, .name.kind = STORE_NAME_CREATE_KEY},
-      {.table = STORE_T_HOLD, .action = STORE_UPDATE, .hold.id = 8},
-      {.table = STORE_T_BLOCK, .action = STORE_UPDATE, .block.id = 8},
-      {.table = STORE_T_TRANSFER, .action = STORE_UPDATE, .transfer.id = 8},
-      {.table = STORE_T_META, .action = STORE_ERASE, .meta.op = 8},
+    {.table = STORE_T_USER, .action = STORE_UPDATE, .user.id = 8},
+    {.table = STORE_T_NAME, .action = STORE_UPDATE, .name.kind = STORE_NAME_CREATE_KEY},
+    {.table = STORE_T_HOLD, .action = STORE_UPDATE, .hold.id = 8},
+    {.table = STORE_T_BLOCK, .action = STORE_UPDATE, .block.id = 8},
+    {.table = STORE_T_TRANSFER, .action = STORE_UPDATE, .transfer.id = 8},
+    {.table = STORE_T_META, .action = STORE_ERASE, .meta.op = 8},
   };
 
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

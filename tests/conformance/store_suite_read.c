@@ -134,8 +134,15 @@ void test_get_user_when_texts_are_unusual_then_they_come_back_byte_for_byte(void
 {
   static char longest[HF_JSON_MAX + 1];
   static const char *const texts[] = {
-      "'; DROP TABLE users; --", "%s%n%d", "\"\\\\\"", "\xf0\x9f\x90\xbb\xe2\x80\xae\xc3\xa9",
-      "\xef\xbf\xbf\xef\xbb\xbf", "\x7f?1:x@y$z", "0", "", longest,
+    "'; DROP TABLE users; --",
+    "%s%n%d",
+    "\"\\\\\"",
+    "\xf0\x9f\x90\xbb\xe2\x80\xae\xc3\xa9",
+    "\xef\xbf\xbf\xef\xbb\xbf",
+    "\x7f?1:x@y$z",
+    "0",
+    "",
+    longest,
   };
   struct store_world *world = world_of(state);
   struct world_user *users[sizeof texts / sizeof texts[0]];
@@ -272,8 +279,7 @@ void test_get_hold_when_it_lives_then_every_state_is_seen(void **state)
   assert_hold(world, world_op(holds[0]), STORE_HOLD_OPEN, 40, 0);
   unit = world_ref(world, user, LEDGER_T_CAPTURE, world_op(holds[0]), 30);
   world_must_commit(world);
-  assert_hold(world, world_op(holds[0]), STORE_HOLD_CAPTURED, 0,
-              unit->unit.entries[0].recorded_us);
+  assert_hold(world, world_op(holds[0]), STORE_HOLD_CAPTURED, 0, unit->unit.entries[0].recorded_us);
   unit = world_ref(world, user, LEDGER_T_VOID, world_op(holds[1]), 0);
   world_must_commit(world);
   assert_hold(world, world_op(holds[1]), STORE_HOLD_VOIDED, 0, unit->unit.entries[0].recorded_us);

@@ -1,4 +1,4 @@
-/* store_suite_rows.c - rows beside the journal: names, transfers, reversals, metadata, catalogue. */
+/* store_suite_rows.c - rows beside the journal: names, transfers, reversals, catalogue. */
 #include <string.h>
 
 #include "tests/conformance/store_suite.h"
@@ -184,10 +184,9 @@ void test_transfers_when_on_their_way_then_open_until_credited_or_bounced(void *
     assert_int_equal(request->get_op.out->transfer.payer, payer->row.id);
     assert_int_equal(request->get_op.out->transfer.payee, payee->row.id);
     assert_true(request->get_op.out->transfer.amount == 10 + i);
-    assert_int_equal(request->get_op.out->transfer.state,
-                     i == 0   ? STORE_TRANSFER_CREDITED
-                     : i == 1 ? STORE_TRANSFER_BOUNCED
-                              : STORE_TRANSFER_TRANSIT);
+    assert_int_equal(request->get_op.out->transfer.state, i == 0   ? STORE_TRANSFER_CREDITED
+                                                          : i == 1 ? STORE_TRANSFER_BOUNCED
+                                                                   : STORE_TRANSFER_TRANSIT);
     assert_int_equal(request->get_op.out->transfer.credit, i == 0   ? world_op(credit)
                                                            : i == 1 ? world_op(bounce)
                                                                     : 0);
@@ -282,10 +281,10 @@ void test_catalog_when_assets_and_keys_are_made_then_by_id(void **state)
   struct store_key_row keys[2] = {{.id = "zulu", .scopes = HF_SCOPE_ADMIN, .created_us = 5},
                                   {.id = "alpha", .scopes = 7, .name = "\xc3\xa9"}};
   struct store_row rows[] = {
-      {.table = STORE_T_ASSET, .action = STORE_INSERT, .asset = &second},
-      {.table = STORE_T_ASSET, .action = STORE_INSERT, .asset = &first},
-      {.table = STORE_T_KEY, .action = STORE_INSERT, .key = &keys[0]},
-      {.table = STORE_T_KEY, .action = STORE_INSERT, .key = &keys[1]},
+    {.table = STORE_T_ASSET, .action = STORE_INSERT, .asset = &second},
+    {.table = STORE_T_ASSET, .action = STORE_INSERT, .asset = &first},
+    {.table = STORE_T_KEY, .action = STORE_INSERT, .key = &keys[0]},
+    {.table = STORE_T_KEY, .action = STORE_INSERT, .key = &keys[1]},
   };
   struct store_request *request = store_request_new(STORE_CATALOG);
   struct store_key_row revoked = {.id = "zulu", .revoked_us = 99};

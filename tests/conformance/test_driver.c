@@ -119,8 +119,7 @@ static void ask_expired(rt_ctx *ctx, struct world *world, void *arg)
   (void)world;
   (void)arg;
   uint64_t word = 4711;
-  rt_status status =
-    rt_ask(ctx, item_id(1, 1), OP_ECHO, &word, sizeof word, rt_now_us(ctx) - 1, 1);
+  rt_status status = rt_ask(ctx, item_id(1, 1), OP_ECHO, &word, sizeof word, rt_now_us(ctx) - 1, 1);
   CHECK(status == RT_OK);
 }
 

@@ -225,6 +225,42 @@ static void test_overload_when_loops_ask_each_other_then_every_ask_is_answered(v
   world_free(world);
 }
 
+/* ---- sleep ----------------------------------------------------------------------------------- */
+
+#define HOPS 4000u
+
+static void start_relays(rt_ctx *ctx, struct world *world, void *arg)
+{
+  const uint64_t *count = arg;
+  (void)world;
+  for (uint64_t i = 0; i < *count; i++) {
+    tell_item(ctx, item_id(0, i), OP_RELAY, HOPS + i);
+  }
+}
+
+/* Each hop finds the next loop asleep or about to sleep; a wake that is lost would end the relay.
+ * Foreign threads disturb in between. */
+static void test_wake_when_loops_take_turns_then_none_is_lost(void **state)
+{
+  struct world *world = world_new(*state);
+  uint64_t one = 1;
+  uint64_t five = 5;
+  world->config.loops = 3;
+  world_start(world);
+  world_run(world, 0, start_relays, &one);
+  world_await(world, COUNT_OTHER, 1);
+  world_run(world, 2, start_relays, &five);
+  for (uint64_t i = 0; i < 200; i++) {
+    if (rt_post(world->runtime, item_id((unsigned)i % 4, 99), OP_COUNT, &i, sizeof i) == RT_OK) {
+      world_add(world, COUNT_SENT, 1);
+    }
+  }
+  world_await(world, COUNT_OTHER, 6);
+  world_await(world, COUNT_GOT, world_count(world, COUNT_SENT));
+  assert_true(world_stop(world, 5000000));
+  world_free(world);
+}
+
 /* ---- credits --------------------------------------------------------------------------------- */
 
 /* The hand speaks for the outside from the start of its loop on. */
@@ -311,8 +347,7 @@ static void ask_owned_kept(rt_ctx *ctx, struct world *world, void *arg)
   for (uint32_t i = 0; i < 4; i++) {
     struct world **owned = rt_alloc(sizeof *owned);
     *owned = world;
-    rt_status status =
-      rt_ask(ctx, item_id(i % 2, 1), OP_OWNED, &owned, sizeof owned, 0, i);
+    rt_status status = rt_ask(ctx, item_id(i % 2, 1), OP_OWNED, &owned, sizeof owned, 0, i);
     CHECK(status == RT_OK);
   }
 }
@@ -372,6 +407,7 @@ int main(void)
     DRIVER_TEST(test_overload_when_a_ring_is_full_then_it_stays_within_bounds),
     DRIVER_TEST(test_overload_when_the_local_queue_is_full_then_it_stays_within_bounds),
     DRIVER_TEST(test_overload_when_loops_ask_each_other_then_every_ask_is_answered),
+    DRIVER_TEST(test_wake_when_loops_take_turns_then_none_is_lost),
     DRIVER_TEST(test_credits_when_they_are_used_up_then_the_outside_is_refused),
     DRIVER_TEST(test_stop_when_work_is_in_flight_then_it_is_finished_first),
     DRIVER_TEST(test_stop_when_it_begins_then_services_hear_of_it_in_reverse_order),

@@ -8,12 +8,12 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define X(test) {"memory: " #test, test, fixture_setup_memory, fixture_teardown, NULL},
-      STORE_SUITE(X)
+    STORE_SUITE(X)
 #undef X
 #define X(test) {"SQLite: " #test, test, fixture_setup_sqlite, fixture_teardown, NULL},
       STORE_SUITE(X)
 #undef X
-      cmocka_unit_test(test_engines_when_random_work_then_equal_answers),
+        cmocka_unit_test(test_engines_when_random_work_then_equal_answers),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

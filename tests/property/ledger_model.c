@@ -162,7 +162,7 @@ static const char *execute(struct model *model, const struct model_request *requ
                            struct model_op *old, model_sum amount, struct model_op *made)
 {
   int asset = made->asset;
-  static const int8_t plain[][3] = {
+  static const int plain[][3] = {
     {EARN, ISSUANCE, EARNED},       {SETTLE, EARNED, PENDING},    {MATURE, PENDING, CLAIMABLE},
     {GRANT, REWARDS, CLAIMABLE},    {SPEND, CLAIMABLE, SPENT},    {HOLD, CLAIMABLE, HELD},
     {TRANSFER, CLAIMABLE, TRANSIT}, {JAIL, ISSUANCE, QUARANTINE}, {RELEASE, QUARANTINE, PENDING},
@@ -253,7 +253,7 @@ static const char *judge(struct model *model, const struct model_request *reques
   }
   model_sum amount = request->amount;
   if (!request->amount_named)
-    amount = type == REVERSE ? old->amount - old->reversed : old->left;
+    amount = old == NULL ? 0 : type == REVERSE ? old->amount - old->reversed : old->left;
   else if (request->too_fine || amount == 0 || (amount < 0 && type != ADJUST))
     return "invalid_amount";
   const char *refused = execute(model, request, old, amount, made);

@@ -89,14 +89,22 @@ static void request_make(struct sim_world *world, struct sim_request *request)
   request_digests(request);
 }
 
-static void request_send(rt_ctx *ctx, struct sim_world *world, struct sim_request *request)
+/* Members of an atomic batch are of one user and move nothing to another one. */
+static void member_make(struct sim_world *world, struct sim_request *request, unsigned user)
+{
+  do {
+    request_make(world, request);
+  } while (request->type == LEDGER_T_TRANSFER);
+  request->user = user;
+  request_digests(request);
+}
+
+static struct hf_op *op_make(const struct sim_world *world, struct sim_request *request)
 {
   struct hf_op *op = hf_op_new();
-  const struct sim_user *user = &world->users[request->user];
   op->owner = request;
-  op->user = user->id;
+  op->user = world->users[request->user].id;
   op->has_key = true;
-  op->deadline_us = rt_now_us(ctx) + 1000u + sim_rand(world) % 2000000u;
   op->command.type = request->type;
   op->command.key = request->key;
   op->command.request = request->request;
@@ -110,9 +118,29 @@ static void request_send(rt_ctx *ctx, struct sim_world *world, struct sim_reques
     op->command.counterparty = world->users[request->payee].id;
   if (request->asset != 0)
     snprintf(op->asset_code, sizeof op->asset_code, "A%u", request->asset);
+  return op;
+}
+
+static void group_free(struct hf_op *op)
+{
+  for (struct hf_op *next; op != NULL; op = next) {
+    next = op->group_next;
+    hf_op_free(op);
+  }
+}
+
+static void request_send(rt_ctx *ctx, struct sim_world *world, struct sim_request *request)
+{
+  struct hf_op *op = op_make(world, request), **link = &op->group_next;
+  CHECK(request->group > 0);
+  op->deadline_us = rt_now_us(ctx) + 1000u + sim_rand(world) % 2000000u;
+  for (unsigned i = 1; i < request->group; i++) {
+    *link = op_make(world, request + i);
+    link = &(*link)->group_next;
+  }
   rt_id actor = hf_user_actor(op->user, world->setup.partition_bits);
   if (rt_ask(ctx, actor, HF_SUBMIT, &op, sizeof op, op->deadline_us, hf_corr(op)) != RT_OK) {
-    hf_op_free(op);
+    group_free(op);
     return;
   }
   request->op = op;
@@ -156,19 +184,33 @@ static void request_final(struct sim_world *world, struct sim_request *request,
   learn_refs(world, request);
 }
 
+/* All members of an atomic batch end alike: all applied, or none. */
+static void group_final(struct sim_world *world, const struct sim_request *head)
+{
+  for (unsigned i = 1; i < head->group; i++)
+    if ((head[i].error == HF_OK) != (head->error == HF_OK))
+      sim_fail(world, "atomic batch at request %u was done in part", head->number);
+}
+
 static void request_answered(rt_ctx *ctx, struct sim_world *world, struct hf_op *op)
 {
   struct sim_request *request = op->owner;
+  bool retry = false;
   request->op = NULL;
   world->inflight--;
-  if (hf_error_info(op->error)->retryable) {
+  for (struct hf_op *member = op; member != NULL; member = member->group_next)
+    retry = retry || hf_error_info(member->error)->retryable;
+  if (retry) {
     request->state = SIM_RETRY;
     request->retry_at_us = rt_now_us(ctx) + sim_rand(world) % 50000u;
   } else {
-    request_final(world, request, op);
-    request->state = SIM_FINAL;
+    for (struct hf_op *member = op; member != NULL; member = member->group_next) {
+      request_final(world, member->owner, member);
+      ((struct sim_request *)member->owner)->state = SIM_FINAL;
+    }
+    group_final(world, request);
   }
-  hf_op_free(op);
+  group_free(op);
 }
 
 static void user_answered(struct sim_world *world, struct hf_create *create)
@@ -262,15 +304,26 @@ static void tick(rt_ctx *ctx, struct sim_world *world)
     if (request->state == SIM_RETRY && now_us >= request->retry_at_us &&
         world->inflight < world->inflight_max)
       request_send(ctx, world, request);
-    else if (request->state == SIM_FINAL && !world->healing && sim_chance(world, 3))
+    else if (request->state == SIM_FINAL && request->group > 0 && !world->healing &&
+             sim_chance(world, 3))
       request_send(ctx, world, request); /* a client that lost the answer */
   }
   unsigned burst = (unsigned)(sim_rand(world) % 8u);
   while (!world->healing && burst-- > 0 && world->inflight < world->inflight_max &&
          world->requests_count < world->requests_max) {
     struct sim_request *request = &world->requests[world->requests_count];
+    unsigned size = sim_chance(world, 150) ? 2u + (unsigned)(sim_rand(world) % 3u) : 1u;
+    if (size > world->requests_max - world->requests_count)
+      size = 1;
     request_make(world, request);
+    if (size > 1u)
+      member_make(world, request, request->user);
+    request->group = (uint8_t)size;
     world->requests_count++;
+    for (unsigned i = 1; i < size; i++) {
+      member_make(world, request + i, request->user);
+      world->requests_count++;
+    }
     request_send(ctx, world, request);
     if (request->state == SIM_IDLE)
       request->state = SIM_RETRY;
@@ -314,7 +367,8 @@ static void refused(rt_ctx *ctx, struct sim_world *world, const rt_env *env)
       return;
     }
   struct hf_op *op = pointer;
-  op->error = HF_E_OVERLOADED;
+  for (struct hf_op *member = op; member != NULL; member = member->group_next)
+    member->error = HF_E_OVERLOADED;
   request_answered(ctx, world, op);
 }
 
@@ -370,7 +424,7 @@ void sim_client_forget(struct sim_world *world)
     struct sim_request *request = &world->requests[i];
     if (request->state != SIM_ASKED)
       continue;
-    hf_op_free(request->op);
+    group_free(request->op);
     request->op = NULL;
     request->state = SIM_RETRY;
     request->retry_at_us = 0;

@@ -36,10 +36,10 @@ struct failing_vfs {
   sqlite3_vfs *below;
   char name[48];
   pthread_mutex_t lock;
-  uint64_t random, calls;
+  uint64_t random, calls, log_calls;
   uint64_t fail_first, fail_last; /* of calls */
   int fail_code;
-  uint64_t cut_at; /* of calls; 0: never */
+  uint64_t cut_at, cut_log_at; /* of calls, of log_calls; 0: never */
   bool cut;
   struct disk disks[DISKS_MAX];
   unsigned disks_count;
@@ -50,6 +50,7 @@ struct failing_file { /* the file below lies behind it */
   sqlite3_file *below;
   struct failing_vfs *vfs;
   struct disk *disk;
+  bool log; /* a write-ahead log */
 };
 
 static void lock(struct failing_vfs *vfs)
@@ -192,13 +193,15 @@ static struct failing_file *file_of(sqlite3_file *file)
 }
 
 /* Counts a changing call; under the lock. SQLITE_OK: it may do its work. */
-static int may(struct failing_vfs *vfs, bool sync)
+static int may(const struct failing_file *file, bool sync)
 {
+  struct failing_vfs *vfs = file->vfs;
   vfs->calls++;
+  vfs->log_calls += file->log;
   if (vfs->cut)
     return SQLITE_IOERR;
-  if (vfs->cut_at != 0 && vfs->calls >= vfs->cut_at)
-    vfs->cut = true;
+  vfs->cut = (vfs->cut_at != 0 && vfs->calls >= vfs->cut_at) ||
+             (vfs->cut_log_at != 0 && vfs->log_calls >= vfs->cut_log_at);
   if (vfs->calls < vfs->fail_first || vfs->calls > vfs->fail_last)
     return SQLITE_OK;
   return vfs->fail_code == SQLITE_FULL && sync ? SQLITE_OK : vfs->fail_code;
@@ -209,7 +212,7 @@ static int file_write(sqlite3_file *base, const void *data, int amount, sqlite3_
   struct failing_file *file = file_of(base);
   struct failing_vfs *vfs = file->vfs;
   lock(vfs);
-  int code = may(vfs, false);
+  int code = may(file, false);
   if (code == SQLITE_OK)
     code = file->below->pMethods->xWrite(file->below, data, amount, offset);
   if (code == SQLITE_OK && file->disk != NULL)
@@ -225,7 +228,7 @@ static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
   struct failing_file *file = file_of(base);
   struct failing_vfs *vfs = file->vfs;
   lock(vfs);
-  int code = may(vfs, false);
+  int code = may(file, false);
   if (code == SQLITE_OK)
     code = file->below->pMethods->xTruncate(file->below, size);
   if (code == SQLITE_OK && file->disk != NULL)
@@ -242,7 +245,7 @@ static int file_sync(sqlite3_file *base, int flags)
   struct failing_vfs *vfs = file->vfs;
   lock(vfs);
   bool was_cut = vfs->cut;
-  int code = may(vfs, true);
+  int code = may(file, true);
   (void)flags; /* the file below need not be synced: this disk is in memory */
   if (code == SQLITE_OK && file->disk != NULL && (!vfs->cut || draw(vfs) % 2u == 0))
     disk_sync(file->disk);
@@ -367,6 +370,7 @@ static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *opened, i
   struct failing_file *file = file_of(opened);
   memset(file, 0, sizeof(*file));
   file->vfs = vfs;
+  file->log = (flags & SQLITE_OPEN_WAL) != 0;
   file->below = (sqlite3_file *)(void *)(file + 1);
   lock(vfs);
   int code = vfs->cut ? SQLITE_CANTOPEN : SQLITE_OK;
@@ -492,10 +496,11 @@ void failing_vfs_fail(struct failing_vfs *vfs, uint64_t first, uint64_t count, i
   unlock(vfs);
 }
 
-void failing_vfs_cut(struct failing_vfs *vfs, uint64_t nth)
+void failing_vfs_cut(struct failing_vfs *vfs, uint64_t nth, bool log)
 {
   lock(vfs);
-  vfs->cut_at = nth == 0 ? 0 : vfs->calls + nth;
+  vfs->cut_at = nth == 0 || log ? 0 : vfs->calls + nth;
+  vfs->cut_log_at = nth == 0 || !log ? 0 : vfs->log_calls + nth;
   unlock(vfs);
 }
 
@@ -523,5 +528,6 @@ void failing_vfs_restore(struct failing_vfs *vfs)
   }
   vfs->cut = false;
   vfs->cut_at = 0;
+  vfs->cut_log_at = 0;
   unlock(vfs);
 }

@@ -90,7 +90,7 @@ void check_loaded(struct store_world *world, const struct world_user *user)
 }
 
 struct store_request *check_get_op(struct store_world *world, hf_id id, bool entry,
-                                    enum store_status status)
+                                   enum store_status status)
 {
   struct store_request *request = store_request_new(STORE_GET_OP);
 

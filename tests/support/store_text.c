@@ -262,8 +262,7 @@ static int compare_names(const void *a, const void *b)
   const struct store_name_row *const *first = a, *const *second = b;
   int order = (*first)->kind - (*second)->kind;
 
-  return order != 0 ? order
-                    : memcmp((*first)->digest.bytes, (*second)->digest.bytes, HF_HASH_SIZE);
+  return order != 0 ? order : memcmp((*first)->digest.bytes, (*second)->digest.bytes, HF_HASH_SIZE);
 }
 
 static void put_reserved(struct hf_bytes *text, const struct store_request *request)
@@ -285,8 +284,7 @@ static void put_catalog(struct hf_bytes *text, const struct store_request *reque
     const struct store_asset_row *row = &request->catalog.assets[i];
 
     put(text, "asset id=%u scale=%u chain_decimals=%u code=%s name=%s chain=%s contract=%s",
-        row->id, row->scale, row->chain_decimals, row->code, row->name, row->chain,
-        row->contract);
+        row->id, row->scale, row->chain_decimals, row->code, row->name, row->chain, row->contract);
     put_time(text, "created", row->created_us);
     put_end(text);
   }

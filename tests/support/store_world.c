@@ -44,7 +44,7 @@ void world_init(struct store_world *world, struct store_engine *engine)
   world->bits = engine->partition_bits;
   world->now_us = WORLD_START_US;
   world->partitions =
-      hf_arena_alloc(&world->arena, sizeof *world->partitions << engine->partition_bits);
+    hf_arena_alloc(&world->arena, sizeof *world->partitions << engine->partition_bits);
   ledger_result_init(&world->result);
   world_take_over(world);
 }
@@ -62,8 +62,8 @@ void world_deinit(struct store_world *world)
 static void stage(struct store_world *world, struct world_unit *unit)
 {
   void *array = world->staged;
-  struct store_unit **place = push(world, &array, &world->staged_count, &world->staged_room,
-                                   sizeof *place);
+  struct store_unit **place =
+    push(world, &array, &world->staged_count, &world->staged_room, sizeof *place);
 
   world->staged = array;
   *place = &unit->unit;
@@ -91,8 +91,8 @@ struct world_user *world_user_add(struct store_world *world, uint32_t partition,
 {
   struct world_user *user = hf_arena_alloc(&world->arena, sizeof *user);
   void *array = world->users;
-  struct world_user **place = push(world, &array, &world->users_count, &world->users_room,
-                                   sizeof *place);
+  struct world_user **place =
+    push(world, &array, &world->users_count, &world->users_room, sizeof *place);
   uint64_t serial = world->partitions[partition].next_serial++;
   struct store_row row = {.table = STORE_T_USER, .action = STORE_INSERT};
 
@@ -184,22 +184,22 @@ static void stage_effects(struct store_world *world, struct world_unit *unit)
 
   unit->unit.entries_count = result->entries_count;
   unit->unit.entries =
-      hf_arena_copy(&world->arena, result->entries, count * sizeof *result->entries);
+    hf_arena_copy(&world->arena, result->entries, count * sizeof *result->entries);
   for (size_t i = 0; i < count; i++) {
     struct ledger_entry *entry = &unit->unit.entries[i];
     void *array = user->history;
-    struct ledger_entry **place = push(world, &array, &user->history_count, &user->history_room,
-                                       sizeof *place);
+    struct ledger_entry **place =
+      push(world, &array, &user->history_count, &user->history_room, sizeof *place);
 
     user->history = array;
     *place = entry;
     entry->others =
-        hf_arena_copy(&world->arena, entry->others, entry->others_count * sizeof *entry->others);
+      hf_arena_copy(&world->arena, entry->others, entry->others_count * sizeof *entry->others);
     assert_int_equal(user->history_count, entry->version);
   }
   unit->unit.bodies = hf_arena_copy(&world->arena, result->body.at, result->body.size);
   unit->unit.body_sizes =
-      hf_arena_copy(&world->arena, result->body_size, count * sizeof *result->body_size);
+    hf_arena_copy(&world->arena, result->body_size, count * sizeof *result->body_size);
   unit->unit.rows_count = (uint16_t)rows_count;
   unit->unit.rows = hf_arena_alloc(&world->arena, (rows_count + 1u) * sizeof *rows);
   memcpy(unit->unit.rows, rows, rows_count * sizeof *rows);
@@ -254,8 +254,8 @@ struct world_unit *world_stage_meta(struct store_world *world, struct world_user
   row.meta.json.at = hf_arena_text(&world->arena, json, row.meta.json.size);
   memset(row.meta.salt, (int)(world->keys & 0xff), sizeof row.meta.salt);
   command->has_metadata = true;
-  command->metadata_hash = hf_sha256_pair(row.meta.salt, sizeof row.meta.salt, row.meta.json.at,
-                                          row.meta.json.size);
+  command->metadata_hash =
+    hf_sha256_pair(row.meta.salt, sizeof row.meta.salt, row.meta.json.at, row.meta.json.size);
   unit = world_stage(world, user, command);
   if (unit->error == HF_OK)
     unit->unit.rows[unit->unit.rows_count++] = row; /* stage_effects leaves room for it */
@@ -265,8 +265,7 @@ struct world_unit *world_stage_meta(struct store_world *world, struct world_user
 struct world_unit *world_stage_reverse(struct store_world *world, struct world_user *user,
                                        hf_id original, hf_amount amount)
 {
-  struct ledger_command command =
-      world_command_ref(world, LEDGER_T_REVERSE, original, amount);
+  struct ledger_command command = world_command_ref(world, LEDGER_T_REVERSE, original, amount);
   struct store_request *request = store_request_new(STORE_GET_OP);
   struct ledger_original *known = hf_arena_alloc(&world->arena, sizeof *known);
   const struct store_op *op;
@@ -344,9 +343,9 @@ struct store_request *world_commit_build(struct store_world *world)
 
   assert_true(world->staged_count > 0);
   request->commit.batches =
-      hf_arena_alloc(&request->arena, partitions * sizeof *request->commit.batches);
+    hf_arena_alloc(&request->arena, partitions * sizeof *request->commit.batches);
   request->commit.units =
-      hf_arena_alloc(&request->arena, world->staged_count * sizeof *request->commit.units);
+    hf_arena_alloc(&request->arena, world->staged_count * sizeof *request->commit.units);
   for (uint32_t i = 0; i < partitions; i++)
     batch_build(world, request, i);
   assert_int_equal(request->commit.units_count, world->staged_count);

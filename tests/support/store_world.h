@@ -20,8 +20,8 @@ struct world_partition {
 
 struct world_user {
   struct store_user_row row;
-  struct ledger_user state;        /* staged = committed once world_commit returned STORE_OK */
-  struct ledger_entry **history;   /* by version - 1; id and hash set by the commit */
+  struct ledger_user state;      /* staged = committed once world_commit returned STORE_OK */
+  struct ledger_entry **history; /* by version - 1; id and hash set by the commit */
   size_t history_count, history_room;
 };
 
@@ -35,7 +35,7 @@ struct store_world {
   struct store_engine *engine;
   unsigned bits;
   int64_t now_us;
-  uint64_t keys;          /* made so far */
+  uint64_t keys; /* made so far */
   struct hf_arena arena;
   struct world_partition *partitions;
   struct world_user **users;

@@ -121,12 +121,12 @@ static void test_push_when_growing_then_order_and_zeroes(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_alloc_when_many_sizes_then_zeroed_aligned_and_apart),
-      cmocka_unit_test(test_alloc_when_larger_than_any_chunk_then_room_left_stays_in_use),
-      cmocka_unit_test(test_alloc_when_the_first_is_huge_then_it_works),
-      cmocka_unit_test(test_free_when_empty_or_twice_then_nothing),
-      cmocka_unit_test(test_copy_and_text_when_binary_then_all_bytes_and_a_terminator),
-      cmocka_unit_test(test_push_when_growing_then_order_and_zeroes),
+    cmocka_unit_test(test_alloc_when_many_sizes_then_zeroed_aligned_and_apart),
+    cmocka_unit_test(test_alloc_when_larger_than_any_chunk_then_room_left_stays_in_use),
+    cmocka_unit_test(test_alloc_when_the_first_is_huge_then_it_works),
+    cmocka_unit_test(test_free_when_empty_or_twice_then_nothing),
+    cmocka_unit_test(test_copy_and_text_when_binary_then_all_bytes_and_a_terminator),
+    cmocka_unit_test(test_push_when_growing_then_order_and_zeroes),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

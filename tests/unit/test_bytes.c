@@ -186,6 +186,10 @@ static void test_done_when_something_is_left_is_false(void **state)
   assert_false(hf_reader_done(&reader));
   assert_int_equal(hf_read_u8(&reader), 2);
   assert_true(hf_reader_done(&reader));
+  reader = hf_reader_of("\x07", 1);
+  assert_false(hf_reader_done(&reader));
+  assert_int_equal(hf_read_u8(&reader), 7);
+  assert_true(hf_reader_done(&reader));
   reader = hf_reader_of(NULL, 0);
   assert_true(hf_reader_done(&reader));
 }

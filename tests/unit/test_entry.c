@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "ledger_fixture.h"
+#include "subject.h"
 
 /* Written by hand from the layout in actors/ledger/README.md. When one of these tests fails, it is
  * not the text here that has to change: every journal in the world is hashed over these bytes. */
@@ -154,7 +154,7 @@ static void test_decode_when_given_the_golden_bytes_gives_the_golden_entries(voi
     assert_true(ledger_entry_decode(body, size, others, &entry));
     expected[i].id = 4711;
     expected[i].hash.bytes[0] = 9;
-    assert_true(fixture_same_entry(&entry, &expected[i]));
+    assert_true(subject_same_entry(&entry, &expected[i]));
   }
 }
 
@@ -176,7 +176,7 @@ static void test_encode_when_the_entry_is_the_largest_fits_and_reads_back(void *
   assert_in_range(bytes.size, 1000, LEDGER_ENTRY_BYTES_MAX);
   struct ledger_entry entry = {0};
   assert_true(ledger_entry_decode(bytes.at, bytes.size, others, &entry));
-  assert_true(fixture_same_entry(&entry, &largest));
+  assert_true(subject_same_entry(&entry, &largest));
 }
 
 static void test_decode_when_cut_or_longer_refuses(void **state)
@@ -212,7 +212,7 @@ static void test_decode_when_any_bit_flips_refuses_or_the_hash_differs(void **st
         ledger_entry_encode(&entry, &again);
         assert_int_equal(again.size, bytes.size);
         assert_memory_equal(again.at, bytes.at, bytes.size);
-        assert_false(fixture_same_entry(&entry, &entries[i]));
+        assert_false(subject_same_entry(&entry, &entries[i]));
         hf_bytes_deinit(&again);
       }
       bytes.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -226,7 +226,7 @@ static void test_decode_when_it_refuses_leaves_the_output(void **state)
   encode(full_entry());
   struct ledger_entry entry = small_entry(), before = entry;
   assert_false(ledger_entry_decode(bytes.at, bytes.size - 1, others, &entry));
-  assert_true(fixture_same_entry(&entry, &before));
+  assert_true(subject_same_entry(&entry, &before));
 }
 
 /* Writes `small` with other bytes at a place. */

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "adapters/http/http_parser.h"
-#include "http_cases.h"
+#include "tests/support/http_cases.h"
 
 #define BODY_MAX 1000u
 #define VERDICT_SIZE 4096u

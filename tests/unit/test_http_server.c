@@ -1,4 +1,4 @@
-/* test_http_server.c - connections, order of replies, bodies, drain and close, over real sockets. */
+/* test_http_server.c - connections, order of replies, bodies, drain, close, over real sockets. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -350,7 +350,8 @@ static void test_expect_when_unknown_then_417(void **state)
   client_send(&client, "GET /x HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\n\r\n");
   client_receive(&client, false, &response);
   assert_int_equal(response.status, 417);
-  client_send(&client, "POST /x HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nContent-Length: 2\r\n\r\n");
+  client_send(&client, "POST /x HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\n"
+                       "Content-Length: 2\r\n\r\n");
   client_receive(&client, false, &response);
   assert_int_equal(response.status, 417);
   client_expect_end(&client);

@@ -5,25 +5,25 @@
 
 #include <cmocka.h>
 
-#include "ledger_fixture.h"
+#include "subject.h"
 
-static struct fixture f;
+static struct subject f;
 
 static int setup(void **state)
 {
   (void)state;
-  fixture_init(&f);
+  subject_init(&f);
   return 0;
 }
 
 static int teardown(void **state)
 {
   (void)state;
-  fixture_deinit(&f);
+  subject_deinit(&f);
   return 0;
 }
 
-#define RUN(type, amount) assert_int_equal(fixture_run(&f, LEDGER_T_##type, amount), HF_OK)
+#define RUN(type, amount) assert_int_equal(subject_run(&f, LEDGER_T_##type, amount), HF_OK)
 
 static void test_earn_settle_mature_when_in_order_moves_to_claimable(void **state)
 {
@@ -37,8 +37,8 @@ static void test_earn_settle_mature_when_in_order_moves_to_claimable(void **stat
   assert_bucket(&f, LEDGER_EARNED, "2.5");
   assert_bucket(&f, LEDGER_PENDING, "2.49999999");
   assert_bucket(&f, LEDGER_CLAIMABLE, "5.00000001");
-  assert_true(ledger_total(&ledger_user_asset(&f.user, FIXTURE_ASSET)->balance) ==
-              fixture_units("10", FIXTURE_SCALE));
+  assert_true(ledger_total(&ledger_user_asset(&f.user, SUBJECT_ASSET)->balance) ==
+              subject_units("10", SUBJECT_SCALE));
   assert_int_equal(f.user.version, 3);
 }
 
@@ -51,23 +51,23 @@ static void test_grant_and_spend_when_covered_count_for_life(void **state)
   assert_entry(&f, 0, LEDGER_CLAIMABLE, LEDGER_SPEND, "4");
   RUN(SPEND, "6");
   assert_bucket(&f, LEDGER_CLAIMABLE, "0");
-  const struct ledger_balance *balance = &ledger_user_asset(&f.user, FIXTURE_ASSET)->balance;
-  assert_true(balance->spent_total == fixture_units("10", FIXTURE_SCALE));
+  const struct ledger_balance *balance = &ledger_user_asset(&f.user, SUBJECT_ASSET)->balance;
+  assert_true(balance->spent_total == subject_units("10", SUBJECT_SCALE));
   assert_true(balance->claimed_total == 0);
 }
 
 static void test_deposit_when_source_is_chain_comes_from_chain_in(void **state)
 {
   (void)state;
-  struct ledger_command command = fixture_command(&f, LEDGER_T_DEPOSIT, "1");
+  struct ledger_command command = subject_command(&f, LEDGER_T_DEPOSIT, "1");
   memcpy(command.label, "chain", sizeof "chain");
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_entry(&f, 0, LEDGER_CHAIN_IN, LEDGER_CLAIMABLE, "1");
   memcpy(command.label, "chains", sizeof "chains");
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_entry(&f, 0, LEDGER_PSP_CLEARING, LEDGER_CLAIMABLE, "1");
   command.label[0] = '\0';
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_entry(&f, 0, LEDGER_PSP_CLEARING, LEDGER_CLAIMABLE, "1");
 }
 
@@ -88,7 +88,7 @@ static void test_adjust_when_signed_moves_either_way(void **state)
   assert_entry(&f, 0, LEDGER_ADJUSTMENTS, LEDGER_CLAIMABLE, "5");
   RUN(ADJUST, "-2");
   assert_entry(&f, 0, LEDGER_CLAIMABLE, LEDGER_ADJUSTMENTS, "2");
-  assert_int_equal(fixture_run(&f, LEDGER_T_ADJUST, "-3.00000001"), HF_E_INSUFFICIENT_FUNDS);
+  assert_int_equal(subject_run(&f, LEDGER_T_ADJUST, "-3.00000001"), HF_E_INSUFFICIENT_FUNDS);
   assert_bucket(&f, LEDGER_CLAIMABLE, "3");
 }
 
@@ -96,9 +96,9 @@ static void test_transfer_when_covered_goes_to_transit(void **state)
 {
   (void)state;
   RUN(GRANT, "5");
-  struct ledger_command command = fixture_command(&f, LEDGER_T_TRANSFER, "2");
+  struct ledger_command command = subject_command(&f, LEDGER_T_TRANSFER, "2");
   command.counterparty = 77;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_entry(&f, 0, LEDGER_CLAIMABLE, LEDGER_TRANSIT, "2");
   assert_int_equal(f.result.entries[0].counterparty, 77);
   assert_int_equal(f.result.entries[0].ref, 0);
@@ -107,15 +107,15 @@ static void test_transfer_when_covered_goes_to_transit(void **state)
 static void test_credit_and_bounce_when_open_reach_claimable(void **state)
 {
   (void)state;
-  struct ledger_command command = fixture_command(&f, LEDGER_T_CREDIT, "2");
+  struct ledger_command command = subject_command(&f, LEDGER_T_CREDIT, "2");
   command.ref = 4711;
   command.counterparty = 77;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_entry(&f, 0, LEDGER_TRANSIT, LEDGER_CLAIMABLE, "2");
   assert_int_equal(f.result.entries[0].ref, 4711);
   assert_int_equal(f.result.entries[0].counterparty, 77);
   command.type = LEDGER_T_BOUNCE;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_entry(&f, 0, LEDGER_TRANSIT, LEDGER_CLAIMABLE, "2");
   assert_int_equal(f.result.entries[0].ref, 4711);
   assert_bucket(&f, LEDGER_CLAIMABLE, "4");
@@ -124,18 +124,18 @@ static void test_credit_and_bounce_when_open_reach_claimable(void **state)
 static void test_entry_when_applied_carries_the_command(void **state)
 {
   (void)state;
-  struct ledger_command command = fixture_command(&f, LEDGER_T_EARN, "1");
+  struct ledger_command command = subject_command(&f, LEDGER_T_EARN, "1");
   command.has_metadata = true;
   memset(command.metadata_hash.bytes, 0x33, sizeof command.metadata_hash.bytes);
-  command.effective_us = FIXTURE_NOW_US - 5;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  command.effective_us = SUBJECT_NOW_US - 5;
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   const struct ledger_entry *entry = &f.result.entries[0];
-  assert_int_equal(entry->user, FIXTURE_USER);
+  assert_int_equal(entry->user, SUBJECT_USER);
   assert_int_equal(entry->version, 1);
   assert_int_equal(entry->type, LEDGER_T_EARN);
   assert_int_equal(entry->op_count, 1);
-  assert_int_equal(entry->recorded_us, FIXTURE_NOW_US);
-  assert_int_equal(entry->effective_us, FIXTURE_NOW_US - 5);
+  assert_int_equal(entry->recorded_us, SUBJECT_NOW_US);
+  assert_int_equal(entry->effective_us, SUBJECT_NOW_US - 5);
   assert_true(hf_digest_equal(&entry->key, &command.key));
   assert_true(hf_digest_equal(&entry->request, &command.request));
   assert_string_equal(entry->label, "app");
@@ -149,31 +149,31 @@ static void test_recorded_time_when_the_clock_stands_or_steps_back_still_rises(v
 {
   (void)state;
   RUN(EARN, "1");
-  f.now_us = FIXTURE_NOW_US;
+  f.now_us = SUBJECT_NOW_US;
   RUN(EARN, "1");
-  assert_int_equal(f.result.entries[0].recorded_us, FIXTURE_NOW_US + 1);
-  f.now_us = FIXTURE_NOW_US - 1000000;
+  assert_int_equal(f.result.entries[0].recorded_us, SUBJECT_NOW_US + 1);
+  f.now_us = SUBJECT_NOW_US - 1000000;
   RUN(EARN, "1");
-  assert_int_equal(f.result.entries[0].recorded_us, FIXTURE_NOW_US + 2);
+  assert_int_equal(f.result.entries[0].recorded_us, SUBJECT_NOW_US + 2);
 }
 
 static void test_effective_time_when_in_the_future_is_the_recorded_one(void **state)
 {
   (void)state;
-  struct ledger_command command = fixture_command(&f, LEDGER_T_EARN, "1");
-  command.effective_us = FIXTURE_NOW_US + 1;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
-  assert_int_equal(f.result.entries[0].effective_us, FIXTURE_NOW_US);
+  struct ledger_command command = subject_command(&f, LEDGER_T_EARN, "1");
+  command.effective_us = SUBJECT_NOW_US + 1;
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
+  assert_int_equal(f.result.entries[0].effective_us, SUBJECT_NOW_US);
 }
 
 static void test_others_when_several_assets_name_their_newest_versions(void **state)
 {
   (void)state;
-  struct ledger_command command = fixture_command(&f, LEDGER_T_EARN, "1");
+  struct ledger_command command = subject_command(&f, LEDGER_T_EARN, "1");
   static const uint16_t assets[] = {9, 3, 7, 9, 1};
   for (unsigned i = 0; i < 5; i++) {
     command.asset = assets[i];
-    assert_int_equal(fixture_apply(&f, &command), HF_OK);
+    assert_int_equal(subject_apply(&f, &command), HF_OK);
   }
   const struct ledger_entry *entry = &f.result.entries[0];
   assert_int_equal(entry->others_count, 3);
@@ -190,7 +190,7 @@ static void test_result_when_reused_forgets_the_op_before(void **state)
   RUN(EARN, "1");
   RUN(SETTLE, "1");
   assert_int_equal(f.result.body.size, f.result.body_size[0]);
-  assert_int_equal(fixture_run(&f, LEDGER_T_SPEND, "1"), HF_E_INSUFFICIENT_FUNDS);
+  assert_int_equal(subject_run(&f, LEDGER_T_SPEND, "1"), HF_E_INSUFFICIENT_FUNDS);
   assert_int_equal(f.result.body.size, 0);
 }
 

@@ -5,42 +5,42 @@
 
 #include <cmocka.h>
 
-#include "ledger_fixture.h"
+#include "subject.h"
 
-static struct fixture f;
+static struct subject f;
 
 static int setup(void **state)
 {
   (void)state;
-  fixture_init(&f);
+  subject_init(&f);
   return 0;
 }
 
 static int teardown(void **state)
 {
   (void)state;
-  fixture_deinit(&f);
+  subject_deinit(&f);
   return 0;
 }
 
-#define RUN(type, amount) assert_int_equal(fixture_run(&f, LEDGER_T_##type, amount), HF_OK)
-#define RESOLVE(type, ref, amount) fixture_resolve(&f, LEDGER_T_##type, ref, amount)
+#define RUN(type, amount) assert_int_equal(subject_run(&f, LEDGER_T_##type, amount), HF_OK)
+#define RESOLVE(type, ref, amount) subject_resolve(&f, LEDGER_T_##type, ref, amount)
 
 /* A hold of an amount, after a grant of the same. */
 static hf_id held(const char *amount, uint32_t timeout_s)
 {
   RUN(GRANT, amount);
-  struct ledger_command command = fixture_command(&f, LEDGER_T_HOLD, amount);
+  struct ledger_command command = subject_command(&f, LEDGER_T_HOLD, amount);
   command.timeout_s = timeout_s;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   return f.op;
 }
 
 static hf_id blocked(unsigned bucket, const char *amount)
 {
-  struct ledger_command command = fixture_command(&f, LEDGER_T_BLOCK, amount);
+  struct ledger_command command = subject_command(&f, LEDGER_T_BLOCK, amount);
   command.bucket = (uint8_t)bucket;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   return f.op;
 }
 
@@ -55,7 +55,7 @@ static void test_hold_when_made_is_open_under_its_ops_id(void **state)
   assert_non_null(hold);
   assert_int_equal(hold->expires_us, 0);
   assert_int_equal(hold->version, 2);
-  assert_true(hold->amount == fixture_units("10", FIXTURE_SCALE));
+  assert_true(hold->amount == subject_units("10", SUBJECT_SCALE));
   assert_true(hold->remaining == hold->amount);
 }
 
@@ -81,8 +81,8 @@ static void test_capture_when_of_all_closes_the_hold(void **state)
   assert_int_equal(f.result.entries[0].ref, id);
   assert_true(f.result.entries[0].ref_left == 0);
   assert_null(ledger_user_hold(&f.user, id));
-  assert_true(ledger_user_asset(&f.user, FIXTURE_ASSET)->balance.spent_total ==
-              fixture_units("10", FIXTURE_SCALE));
+  assert_true(ledger_user_asset(&f.user, SUBJECT_ASSET)->balance.spent_total ==
+              subject_units("10", SUBJECT_SCALE));
 }
 
 static void test_capture_when_final_and_partial_releases_the_rest(void **state)
@@ -92,7 +92,7 @@ static void test_capture_when_final_and_partial_releases_the_rest(void **state)
   assert_int_equal(RESOLVE(CAPTURE, id, "4"), HF_OK);
   assert_int_equal(f.result.entries_count, 2);
   assert_entry(&f, 0, LEDGER_HELD, LEDGER_SPEND, "4");
-  assert_true(f.result.entries[0].ref_left == fixture_units("6", FIXTURE_SCALE));
+  assert_true(f.result.entries[0].ref_left == subject_units("6", SUBJECT_SCALE));
   assert_entry(&f, 1, LEDGER_HELD, LEDGER_CLAIMABLE, "6");
   assert_true(f.result.entries[1].ref_left == 0);
   assert_int_equal(f.result.entries[1].ref, id);
@@ -108,16 +108,16 @@ static void test_capture_when_not_final_leaves_the_hold_open(void **state)
 {
   (void)state;
   hf_id id = held("10", 0);
-  struct ledger_command command = fixture_command(&f, LEDGER_T_CAPTURE, "4");
+  struct ledger_command command = subject_command(&f, LEDGER_T_CAPTURE, "4");
   command.ref = id;
   command.final = false;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_int_equal(f.result.entries_count, 1);
-  assert_true(ledger_user_hold(&f.user, id)->remaining == fixture_units("6", FIXTURE_SCALE));
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
-  assert_int_equal(fixture_apply(&f, &command), HF_E_AMOUNT_EXCEEDS_HOLD);
+  assert_true(ledger_user_hold(&f.user, id)->remaining == subject_units("6", SUBJECT_SCALE));
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_E_AMOUNT_EXCEEDS_HOLD);
   command.amount_given = false;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_entry(&f, 0, LEDGER_HELD, LEDGER_SPEND, "2");
   assert_null(ledger_user_hold(&f.user, id));
   assert_bucket(&f, LEDGER_CLAIMABLE, "0");
@@ -136,10 +136,10 @@ static void test_void_when_open_gives_all_that_is_left_back(void **state)
 {
   (void)state;
   hf_id id = held("10", 0);
-  struct ledger_command command = fixture_command(&f, LEDGER_T_CAPTURE, "4");
+  struct ledger_command command = subject_command(&f, LEDGER_T_CAPTURE, "4");
   command.ref = id;
   command.final = false;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   assert_int_equal(RESOLVE(VOID, id, "6.1"), HF_E_AMOUNT_EXCEEDS_HOLD);
   assert_int_equal(RESOLVE(VOID, id, "5"), HF_E_INVALID_TRANSITION);
   assert_int_equal(RESOLVE(VOID, id, NULL), HF_OK);
@@ -157,11 +157,11 @@ static void test_resolve_when_not_open_is_refused_by_its_fate(void **state)
   static const enum hf_error errors[] = {HF_E_HOLD_NOT_FOUND, HF_E_HOLD_RESOLVED,
                                          HF_E_HOLD_EXPIRED};
   for (unsigned i = 0; i < 3; i++) {
-    for (uint8_t fate = LEDGER_FATE_UNKNOWN; fate <= LEDGER_FATE_EXPIRED; fate++) {
-      struct ledger_command command = fixture_command(&f, types[i], NULL);
+    for (unsigned fate = LEDGER_FATE_UNKNOWN; fate <= LEDGER_FATE_EXPIRED; fate++) {
+      struct ledger_command command = subject_command(&f, types[i], NULL);
       command.ref = id;
-      command.fate = fate;
-      assert_int_equal(fixture_apply(&f, &command), errors[fate]);
+      command.fate = (uint8_t)fate;
+      assert_int_equal(subject_apply(&f, &command), errors[fate]);
     }
   }
 }
@@ -224,9 +224,9 @@ static void test_holds_at_their_limit_are_refused(void **state)
   RUN(GRANT, "2000");
   for (unsigned i = 0; i < LEDGER_HOLDS_MAX; i++)
     RUN(HOLD, "1");
-  assert_int_equal(fixture_run(&f, LEDGER_T_HOLD, "1"), HF_E_LIMIT_EXCEEDED);
+  assert_int_equal(subject_run(&f, LEDGER_T_HOLD, "1"), HF_E_LIMIT_EXCEEDED);
   /* Funds are judged before limits. */
-  assert_int_equal(fixture_run(&f, LEDGER_T_HOLD, "1001"), HF_E_INSUFFICIENT_FUNDS);
+  assert_int_equal(subject_run(&f, LEDGER_T_HOLD, "1001"), HF_E_INSUFFICIENT_FUNDS);
   assert_int_equal(RESOLVE(VOID, f.user.holds[500].id, NULL), HF_OK);
   RUN(HOLD, "1");
 }
@@ -269,9 +269,9 @@ static void test_block_when_of_another_bucket_is_refused(void **state)
                                     26,
                                     255};
   for (unsigned i = 0; i < sizeof buckets; i++) {
-    struct ledger_command command = fixture_command(&f, LEDGER_T_BLOCK, "1");
+    struct ledger_command command = subject_command(&f, LEDGER_T_BLOCK, "1");
     command.bucket = buckets[i];
-    assert_int_equal(fixture_apply(&f, &command), HF_E_INVALID_TRANSITION);
+    assert_int_equal(subject_apply(&f, &command), HF_E_INVALID_TRANSITION);
   }
 }
 
@@ -281,7 +281,7 @@ static void test_unblock_when_partial_leaves_the_rest_blocked(void **state)
   RUN(GRANT, "10");
   hf_id id = blocked(LEDGER_CLAIMABLE, "10");
   assert_int_equal(RESOLVE(UNBLOCK, id, "4"), HF_OK);
-  assert_true(f.result.entries[0].ref_left == fixture_units("6", FIXTURE_SCALE));
+  assert_true(f.result.entries[0].ref_left == subject_units("6", SUBJECT_SCALE));
   assert_int_equal(RESOLVE(UNBLOCK, id, "6.00000001"), HF_E_AMOUNT_EXCEEDS_BLOCK);
   assert_int_equal(RESOLVE(UNBLOCK, id, NULL), HF_OK);
   assert_entry(&f, 0, LEDGER_BLOCKED, LEDGER_CLAIMABLE, "6");
@@ -291,11 +291,11 @@ static void test_unblock_when_partial_leaves_the_rest_blocked(void **state)
 static void test_unblock_when_not_open_is_refused_by_its_fate(void **state)
 {
   (void)state;
-  struct ledger_command command = fixture_command(&f, LEDGER_T_UNBLOCK, NULL);
+  struct ledger_command command = subject_command(&f, LEDGER_T_UNBLOCK, NULL);
   command.ref = 4711;
-  assert_int_equal(fixture_apply(&f, &command), HF_E_BLOCK_NOT_FOUND);
+  assert_int_equal(subject_apply(&f, &command), HF_E_BLOCK_NOT_FOUND);
   command.fate = LEDGER_FATE_RESOLVED;
-  assert_int_equal(fixture_apply(&f, &command), HF_E_BLOCK_RESOLVED);
+  assert_int_equal(subject_apply(&f, &command), HF_E_BLOCK_RESOLVED);
 }
 
 static void test_block_and_hold_when_confused_are_not_found(void **state)
@@ -314,22 +314,22 @@ static void test_block_when_the_user_is_loaded_anew_keeps_the_total(void **state
 {
   (void)state;
   RUN(GRANT, "10");
-  hf_amount total = ledger_total(&ledger_user_asset(&f.user, FIXTURE_ASSET)->balance);
+  hf_amount total = ledger_total(&ledger_user_asset(&f.user, SUBJECT_ASSET)->balance);
   hf_id id = blocked(LEDGER_CLAIMABLE, "7");
   struct ledger_user loaded;
   ledger_user_init(&loaded, f.user.id);
   loaded.version = f.user.version;
   loaded.recorded_us = f.user.recorded_us;
   loaded.head = f.user.head;
-  ledger_user_add_asset(&loaded, ledger_user_asset(&f.user, FIXTURE_ASSET));
+  ledger_user_add_asset(&loaded, ledger_user_asset(&f.user, SUBJECT_ASSET));
   ledger_user_add_block(&loaded, ledger_user_block(&f.user, id));
-  assert_true(fixture_same_user(&loaded, &f.user));
+  assert_true(subject_same_user(&loaded, &f.user));
   assert_null(ledger_user_check(&loaded));
-  assert_true(ledger_total(&ledger_user_asset(&loaded, FIXTURE_ASSET)->balance) == total);
+  assert_true(ledger_total(&ledger_user_asset(&loaded, SUBJECT_ASSET)->balance) == total);
   ledger_user_deinit(&f.user);
   f.user = loaded;
   assert_int_equal(RESOLVE(UNBLOCK, id, NULL), HF_OK);
-  assert_true(ledger_total(&ledger_user_asset(&f.user, FIXTURE_ASSET)->balance) == total);
+  assert_true(ledger_total(&ledger_user_asset(&f.user, SUBJECT_ASSET)->balance) == total);
   assert_bucket(&f, LEDGER_CLAIMABLE, "10");
 }
 
@@ -339,7 +339,7 @@ static void test_blocks_at_their_limit_are_refused(void **state)
   RUN(GRANT, "2000");
   for (unsigned i = 0; i < LEDGER_BLOCKS_MAX; i++)
     (void)blocked(LEDGER_CLAIMABLE, "1");
-  assert_int_equal(fixture_run(&f, LEDGER_T_BLOCK, "1"), HF_E_LIMIT_EXCEEDED);
+  assert_int_equal(subject_run(&f, LEDGER_T_BLOCK, "1"), HF_E_LIMIT_EXCEEDED);
   assert_int_equal(RESOLVE(UNBLOCK, f.user.blocks[0].id, NULL), HF_OK);
   RUN(BLOCK, "1");
 }
@@ -350,7 +350,7 @@ static void test_hold_when_staged_has_no_id_until_it_is_named(void **state)
 {
   (void)state;
   RUN(GRANT, "10");
-  struct ledger_command command = fixture_command(&f, LEDGER_T_HOLD, "5");
+  struct ledger_command command = subject_command(&f, LEDGER_T_HOLD, "5");
   command.timeout_s = 1;
   ledger_apply(&f.user, &command, &f.result);
   assert_int_equal(f.result.error, HF_OK);
@@ -362,6 +362,11 @@ static void test_hold_when_staged_has_no_id_until_it_is_named(void **state)
   assert_false(ledger_user_name(&f.user, 1, 99));
   assert_true(ledger_user_name(&f.user, f.user.version, 99));
   assert_non_null(ledger_user_hold(&f.user, 99));
+  command.type = LEDGER_T_BLOCK;
+  ledger_apply(&f.user, &command, &f.result);
+  assert_int_equal(f.result.error, HF_OK);
+  assert_true(ledger_user_name(&f.user, f.user.version, 115));
+  assert_non_null(ledger_user_block(&f.user, 115));
   assert_non_null(ledger_user_expired(&f.user, INT64_MAX));
 }
 

@@ -5,30 +5,30 @@
 
 #include <cmocka.h>
 
-#include "ledger_fixture.h"
+#include "subject.h"
 
-static struct fixture f;
+static struct subject f;
 
 static int setup(void **state)
 {
   (void)state;
-  fixture_init(&f);
+  subject_init(&f);
   return 0;
 }
 
 static int teardown(void **state)
 {
   (void)state;
-  fixture_deinit(&f);
+  subject_deinit(&f);
   return 0;
 }
 
-#define RUN(type, amount) assert_int_equal(fixture_run(&f, LEDGER_T_##type, amount), HF_OK)
-#define REVERSE(original, reversed, amount) fixture_reverse(&f, original, reversed, amount)
+#define RUN(type, amount) assert_int_equal(subject_run(&f, LEDGER_T_##type, amount), HF_OK)
+#define REVERSE(original, reversed, amount) subject_reverse(&f, original, reversed, amount)
 
 static struct ledger_entry run(unsigned type, const char *amount)
 {
-  assert_int_equal(fixture_run(&f, type, amount), HF_OK);
+  assert_int_equal(subject_run(&f, type, amount), HF_OK);
   return f.result.entries[0];
 }
 
@@ -64,13 +64,13 @@ static void test_reverse_when_the_bucket_is_short_makes_debt(void **state)
   assert_int_equal(REVERSE(&original, "0", NULL), HF_OK);
   assert_int_equal(f.result.entries_count, 2);
   assert_entry(&f, 0, LEDGER_CLAIMABLE, LEDGER_REWARDS, "3");
-  assert_true(f.result.entries[0].ref_left == fixture_units("7", FIXTURE_SCALE));
+  assert_true(f.result.entries[0].ref_left == subject_units("7", SUBJECT_SCALE));
   assert_entry(&f, 1, LEDGER_DEBT, LEDGER_REWARDS, "7");
   assert_true(f.result.entries[1].ref_left == 0);
   assert_bucket(&f, LEDGER_CLAIMABLE, "0");
   assert_bucket(&f, LEDGER_DEBT, "7");
-  assert_true(ledger_total(&ledger_user_asset(&f.user, FIXTURE_ASSET)->balance) ==
-              fixture_units("-7", FIXTURE_SCALE));
+  assert_true(ledger_total(&ledger_user_asset(&f.user, SUBJECT_ASSET)->balance) ==
+              subject_units("-7", SUBJECT_SCALE));
 }
 
 static void test_reverse_when_the_bucket_is_empty_makes_only_debt(void **state)
@@ -81,7 +81,7 @@ static void test_reverse_when_the_bucket_is_empty_makes_only_debt(void **state)
   assert_int_equal(REVERSE(&original, "0", "4"), HF_OK);
   assert_int_equal(f.result.entries_count, 1);
   assert_entry(&f, 0, LEDGER_DEBT, LEDGER_ISSUANCE, "4");
-  assert_true(f.result.entries[0].ref_left == fixture_units("6", FIXTURE_SCALE));
+  assert_true(f.result.entries[0].ref_left == subject_units("6", SUBJECT_SCALE));
   assert_bucket(&f, LEDGER_PENDING, "10");
 }
 
@@ -111,19 +111,19 @@ static void test_debt_when_a_credit_comes_takes_its_share_first(void **state)
   };
   for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
     owe("10");
-    hf_amount there = fixture_bucket(&f, cases[i].to);
-    assert_int_equal(fixture_run(&f, cases[i].type, "4"), HF_OK);
+    hf_amount there = subject_bucket(&f, cases[i].to);
+    assert_int_equal(subject_run(&f, cases[i].type, "4"), HF_OK);
     assert_int_equal(f.result.entries_count, 2);
     assert_entry(&f, 0, cases[i].from, cases[i].to, "4");
     assert_entry(&f, 1, cases[i].to, LEDGER_DEBT, "4");
     assert_int_equal(f.result.entries[1].type, cases[i].type);
     assert_bucket(&f, LEDGER_DEBT, "6");
-    assert_true(fixture_bucket(&f, cases[i].to) == there);
-    assert_int_equal(fixture_run(&f, cases[i].type, "7"), HF_OK);
+    assert_true(subject_bucket(&f, cases[i].to) == there);
+    assert_int_equal(subject_run(&f, cases[i].type, "7"), HF_OK);
     assert_entry(&f, 1, cases[i].to, LEDGER_DEBT, "6");
     assert_bucket(&f, LEDGER_DEBT, "0");
-    assert_true(fixture_bucket(&f, cases[i].to) - there == fixture_units("1", FIXTURE_SCALE));
-    assert_int_equal(fixture_run(&f, cases[i].type, "1"), HF_OK);
+    assert_true(subject_bucket(&f, cases[i].to) - there == subject_units("1", SUBJECT_SCALE));
+    assert_int_equal(subject_run(&f, cases[i].type, "1"), HF_OK);
     assert_int_equal(f.result.entries_count, 1);
   }
 }
@@ -140,7 +140,7 @@ static void test_debt_when_money_only_moves_inside_is_left_alone(void **state)
   RUN(RELEASE, "1");
   assert_int_equal(f.result.entries_count, 1);
   RUN(HOLD, "10");
-  assert_int_equal(fixture_resolve(&f, LEDGER_T_VOID, f.op, NULL), HF_OK);
+  assert_int_equal(subject_resolve(&f, LEDGER_T_VOID, f.op, NULL), HF_OK);
   assert_int_equal(f.result.entries_count, 1);
   assert_bucket(&f, LEDGER_DEBT, "5");
 }
@@ -152,10 +152,10 @@ static void test_reverse_of_a_spend_gives_back_and_lowers_the_lifetime_total(voi
   struct ledger_entry original = run(LEDGER_T_SPEND, "8");
   assert_int_equal(REVERSE(&original, "0", "3"), HF_OK);
   assert_entry(&f, 0, LEDGER_SPEND, LEDGER_CLAIMABLE, "3");
-  assert_true(f.result.entries[0].ref_left == fixture_units("5", FIXTURE_SCALE));
+  assert_true(f.result.entries[0].ref_left == subject_units("5", SUBJECT_SCALE));
   assert_bucket(&f, LEDGER_CLAIMABLE, "5");
-  assert_true(ledger_user_asset(&f.user, FIXTURE_ASSET)->balance.spent_total ==
-              fixture_units("5", FIXTURE_SCALE));
+  assert_true(ledger_user_asset(&f.user, SUBJECT_ASSET)->balance.spent_total ==
+              subject_units("5", SUBJECT_SCALE));
 }
 
 static void test_reverse_of_a_spend_when_in_debt_is_netted(void **state)
@@ -168,8 +168,8 @@ static void test_reverse_of_a_spend_when_in_debt_is_netted(void **state)
   assert_int_equal(f.result.entries_count, 2);
   assert_entry(&f, 0, LEDGER_SPEND, LEDGER_CLAIMABLE, "6");
   assert_entry(&f, 1, LEDGER_CLAIMABLE, LEDGER_DEBT, "4");
-  assert_true(f.result.entries[0].ref_left == fixture_units("4", FIXTURE_SCALE));
-  assert_true(f.result.entries[1].ref_left == fixture_units("4", FIXTURE_SCALE));
+  assert_true(f.result.entries[0].ref_left == subject_units("4", SUBJECT_SCALE));
+  assert_true(f.result.entries[1].ref_left == subject_units("4", SUBJECT_SCALE));
   assert_bucket(&f, LEDGER_CLAIMABLE, "2");
 }
 
@@ -178,7 +178,7 @@ static void test_reverse_of_a_capture_gives_back_to_claimable(void **state)
   (void)state;
   RUN(GRANT, "10");
   RUN(HOLD, "10");
-  assert_int_equal(fixture_resolve(&f, LEDGER_T_CAPTURE, f.op, "6"), HF_OK);
+  assert_int_equal(subject_resolve(&f, LEDGER_T_CAPTURE, f.op, "6"), HF_OK);
   struct ledger_entry original = f.result.entries[0];
   assert_int_equal(REVERSE(&original, "0", NULL), HF_OK);
   assert_entry(&f, 0, LEDGER_SPEND, LEDGER_CLAIMABLE, "6");
@@ -206,14 +206,14 @@ static void test_reverse_of_an_inner_move_needs_the_funds(void **state)
     {LEDGER_T_RELEASE, LEDGER_PENDING, LEDGER_QUARANTINE, LEDGER_T_MATURE},
   };
   for (unsigned i = 0; i < 3; i++) {
-    fixture_deinit(&f);
-    fixture_init(&f);
+    subject_deinit(&f);
+    subject_init(&f);
     RUN(EARN, "20");
     RUN(QUARANTINE_IN, "10");
     if (cases[i].type == LEDGER_T_MATURE)
       RUN(SETTLE, "10");
     struct ledger_entry original = run(cases[i].type, "10");
-    assert_int_equal(fixture_run(&f, cases[i].take, "4"), HF_OK);
+    assert_int_equal(subject_run(&f, cases[i].take, "4"), HF_OK);
     assert_int_equal(REVERSE(&original, "0", NULL), HF_E_INSUFFICIENT_FUNDS);
     assert_int_equal(REVERSE(&original, "0", "6"), HF_OK);
     assert_entry(&f, 0, cases[i].from, cases[i].to, "6");
@@ -252,10 +252,10 @@ static void test_reverse_when_the_original_is_not_there_is_refused(void **state)
 {
   (void)state;
   struct ledger_original original = {.found = false};
-  struct ledger_command command = fixture_command(&f, LEDGER_T_REVERSE, "1");
+  struct ledger_command command = subject_command(&f, LEDGER_T_REVERSE, "1");
   command.ref = 4711;
   command.original = &original;
-  assert_int_equal(fixture_apply(&f, &command), HF_E_ORIGINAL_NOT_FOUND);
+  assert_int_equal(subject_apply(&f, &command), HF_E_ORIGINAL_NOT_FOUND);
 }
 
 static void test_reverse_of_a_netted_credit_takes_what_is_there(void **state)

@@ -5,25 +5,25 @@
 
 #include <cmocka.h>
 
-#include "ledger_fixture.h"
+#include "subject.h"
 
-static struct fixture f;
+static struct subject f;
 
 static int setup(void **state)
 {
   (void)state;
-  fixture_init(&f);
+  subject_init(&f);
   return 0;
 }
 
 static int teardown(void **state)
 {
   (void)state;
-  fixture_deinit(&f);
+  subject_deinit(&f);
   return 0;
 }
 
-#define RUN(type, amount) assert_int_equal(fixture_run(&f, LEDGER_T_##type, amount), HF_OK)
+#define RUN(type, amount) assert_int_equal(subject_run(&f, LEDGER_T_##type, amount), HF_OK)
 static void test_names_when_looked_up_are_those_of_the_table(void **state)
 {
   (void)state;
@@ -61,10 +61,10 @@ static void test_names_when_looked_up_are_those_of_the_table(void **state)
 /* Two assets, two holds, two blocks. */
 static void populate(void)
 {
-  struct ledger_command command = fixture_command(&f, LEDGER_T_GRANT, "50");
+  struct ledger_command command = subject_command(&f, LEDGER_T_GRANT, "50");
   command.asset = 3;
   command.scale = 2;
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
   RUN(GRANT, "100");
   RUN(HOLD, "10");
   RUN(BLOCK, "20");
@@ -78,15 +78,15 @@ static void test_copy_when_made_is_independent(void **state)
   populate();
   struct ledger_user copy;
   ledger_user_copy(&copy, &f.user);
-  assert_true(fixture_same_user(&copy, &f.user));
+  assert_true(subject_same_user(&copy, &f.user));
   assert_null(ledger_user_check(&copy));
   RUN(GRANT, "1");
   RUN(HOLD, "1");
   RUN(BLOCK, "1");
-  assert_false(fixture_same_user(&copy, &f.user));
+  assert_false(subject_same_user(&copy, &f.user));
   assert_null(ledger_user_check(&copy));
   /* The copy grows on its own. */
-  struct ledger_command command = fixture_command(&f, LEDGER_T_GRANT, "1");
+  struct ledger_command command = subject_command(&f, LEDGER_T_GRANT, "1");
   ledger_apply(&copy, &command, &f.result);
   assert_int_equal(f.result.error, HF_OK);
   command.type = LEDGER_T_HOLD;
@@ -97,7 +97,7 @@ static void test_copy_when_made_is_independent(void **state)
   struct ledger_user empty, same;
   ledger_user_init(&empty, 5);
   ledger_user_copy(&same, &empty);
-  assert_true(fixture_same_user(&empty, &same));
+  assert_true(subject_same_user(&empty, &same));
   ledger_user_deinit(&same);
   ledger_user_deinit(&empty);
   ledger_user_deinit(&empty);
@@ -147,6 +147,7 @@ static void test_check_when_anything_is_off_says_so(void **state)
   CHECKS(user.holds[0].remaining++);
   CHECKS(user.blocks[0].remaining--);
   CHECKS(user.blocks[0].version = 6);
+  CHECKS(user.blocks[1].version = 99);
   CHECKS(user.blocks[0].asset = 99);
 }
 
@@ -189,7 +190,7 @@ static struct ledger_entry next_entry(const struct ledger_command *command, unsi
   assert_int_equal(f.result.error, HF_OK);
   ledger_user_deinit(&user);
   struct ledger_entry entry = f.result.entries[index];
-  entry.id = hf_id_make(9000 + index, FIXTURE_USER & 15u, FIXTURE_BITS);
+  entry.id = hf_id_make(9000 + index, SUBJECT_USER & 15u, SUBJECT_BITS);
   memcpy(others, f.result.others, sizeof others);
   entry.others = others;
   return entry;
@@ -199,8 +200,8 @@ static void assert_unfit(const struct ledger_entry *entry, bool verify_hash)
 {
   struct ledger_user before;
   ledger_user_copy(&before, &f.folded);
-  assert_non_null(ledger_fold(&f.folded, entry, FIXTURE_BITS, verify_hash));
-  assert_true(fixture_same_user(&before, &f.folded));
+  assert_non_null(ledger_fold(&f.folded, entry, SUBJECT_BITS, verify_hash));
+  assert_true(subject_same_user(&before, &f.folded));
   ledger_user_deinit(&before);
 }
 
@@ -215,7 +216,7 @@ static void test_fold_when_the_entry_does_not_follow_leaves_the_user(void **stat
 {
   (void)state;
   populate();
-  struct ledger_command command = fixture_command(&f, LEDGER_T_SPEND, "7");
+  struct ledger_command command = subject_command(&f, LEDGER_T_SPEND, "7");
   struct ledger_entry fit = next_entry(&command, 0);
   struct ledger_other other = fit.others[0];
   UNFIT(entry.user++);
@@ -249,25 +250,25 @@ static void test_fold_when_the_entry_does_not_follow_leaves_the_user(void **stat
     UNFIT(entry.after.bucket[i]++);
   UNFIT(entry.after.spent_total--);
   UNFIT(entry.after.claimed_total++);
-  assert_null(ledger_fold(&f.folded, &fit, FIXTURE_BITS, true));
+  assert_null(ledger_fold(&f.folded, &fit, SUBJECT_BITS, true));
 }
 
 static void test_fold_when_a_copy_has_lost_its_others_still_counts_them(void **state)
 {
   (void)state;
   populate();
-  struct ledger_command command = fixture_command(&f, LEDGER_T_SPEND, "7");
+  struct ledger_command command = subject_command(&f, LEDGER_T_SPEND, "7");
   struct ledger_entry fit = next_entry(&command, 0);
   fit.others = NULL;
   UNFIT(entry.others_count = 0);
-  assert_null(ledger_fold(&f.folded, &fit, FIXTURE_BITS, false));
+  assert_null(ledger_fold(&f.folded, &fit, SUBJECT_BITS, false));
 }
 
 static void test_fold_when_the_hash_is_verified_finds_any_other_field(void **state)
 {
   (void)state;
   populate();
-  struct ledger_command command = fixture_command(&f, LEDGER_T_SPEND, "7");
+  struct ledger_command command = subject_command(&f, LEDGER_T_SPEND, "7");
   struct ledger_entry fit = next_entry(&command, 0);
 #define UNHASHED(change)                                                                           \
   do {                                                                                             \
@@ -287,14 +288,14 @@ static void test_fold_when_the_hash_is_verified_finds_any_other_field(void **sta
   UNHASHED(entry.counterparty = 1);
   UNHASHED(entry.effective_us--);
   UNHASHED(entry.recorded_us++);
-  assert_null(ledger_fold(&f.folded, &fit, FIXTURE_BITS, true));
+  assert_null(ledger_fold(&f.folded, &fit, SUBJECT_BITS, true));
 }
 
 static void test_fold_when_a_hold_does_not_fit_leaves_the_user(void **state)
 {
   (void)state;
   populate();
-  struct ledger_command command = fixture_command(&f, LEDGER_T_CAPTURE, "7");
+  struct ledger_command command = subject_command(&f, LEDGER_T_CAPTURE, "7");
   command.ref = f.user.holds[0].id;
   struct ledger_entry fit = next_entry(&command, 0);
   UNFIT(entry.ref = 0);
@@ -302,26 +303,37 @@ static void test_fold_when_a_hold_does_not_fit_leaves_the_user(void **state)
   UNFIT(entry.ref = f.user.holds[1].id);
   UNFIT(entry.ref_left = 0);
   UNFIT(entry.type = LEDGER_T_EXPIRE; entry.to = LEDGER_CLAIMABLE);
-  assert_null(ledger_fold(&f.folded, &fit, FIXTURE_BITS, true));
-  assert_true(f.folded.holds[0].remaining == fixture_units("3", FIXTURE_SCALE));
+  assert_null(ledger_fold(&f.folded, &fit, SUBJECT_BITS, true));
+  assert_true(f.folded.holds[0].remaining == subject_units("3", SUBJECT_SCALE));
 }
 
 static void test_fold_when_an_expiry_comes_too_early_leaves_the_user(void **state)
 {
   (void)state;
   RUN(GRANT, "10");
-  struct ledger_command command = fixture_command(&f, LEDGER_T_HOLD, "10");
+  struct ledger_command command = subject_command(&f, LEDGER_T_HOLD, "10");
   command.timeout_s = 1;
   struct ledger_entry born = next_entry(&command, 0);
   born.expires_us = born.recorded_us;
   assert_unfit(&born, false);
-  assert_int_equal(fixture_apply(&f, &command), HF_OK);
-  command = fixture_command(&f, LEDGER_T_EXPIRE, NULL);
+  assert_int_equal(subject_apply(&f, &command), HF_OK);
+  command = subject_command(&f, LEDGER_T_EXPIRE, NULL);
   command.ref = f.op;
   command.now_us += 1000000;
   struct ledger_entry fit = next_entry(&command, 0);
   UNFIT(entry.recorded_us = entry.effective_us = f.user.holds[0].expires_us - 1);
-  assert_null(ledger_fold(&f.folded, &fit, FIXTURE_BITS, true));
+  assert_null(ledger_fold(&f.folded, &fit, SUBJECT_BITS, true));
+}
+
+static void test_fold_when_a_hold_without_end_expires_leaves_the_user(void **state)
+{
+  (void)state;
+  populate();
+  struct ledger_command command = subject_command(&f, LEDGER_T_VOID, NULL);
+  command.ref = f.user.holds[0].id;
+  struct ledger_entry fit = next_entry(&command, 0);
+  UNFIT(entry.type = LEDGER_T_EXPIRE);
+  assert_null(ledger_fold(&f.folded, &fit, SUBJECT_BITS, true));
 }
 
 static void test_fold_when_a_block_does_not_fit_leaves_the_user(void **state)
@@ -329,7 +341,7 @@ static void test_fold_when_a_block_does_not_fit_leaves_the_user(void **state)
   (void)state;
   populate();
   RUN(EARN, "10");
-  struct ledger_command command = fixture_command(&f, LEDGER_T_UNBLOCK, "3");
+  struct ledger_command command = subject_command(&f, LEDGER_T_UNBLOCK, "3");
   command.ref = f.user.blocks[1].id;
   struct ledger_entry fit = next_entry(&command, 0);
   UNFIT(entry.ref = 0);
@@ -338,23 +350,23 @@ static void test_fold_when_a_block_does_not_fit_leaves_the_user(void **state)
   /* Back into another bucket than it came from, with balances that follow. */
   UNFIT(entry.to = LEDGER_EARNED; entry.after.bucket[LEDGER_CLAIMABLE] -= entry.amount;
         entry.after.bucket[LEDGER_EARNED] += entry.amount);
-  assert_null(ledger_fold(&f.folded, &fit, FIXTURE_BITS, true));
+  assert_null(ledger_fold(&f.folded, &fit, SUBJECT_BITS, true));
 }
 
 static void test_fold_when_an_op_has_two_entries_takes_them_in_order(void **state)
 {
   (void)state;
   populate();
-  struct ledger_command command = fixture_command(&f, LEDGER_T_CAPTURE, "7");
+  struct ledger_command command = subject_command(&f, LEDGER_T_CAPTURE, "7");
   command.ref = f.user.holds[0].id;
   struct ledger_entry second = next_entry(&command, 1);
   struct ledger_entry first = next_entry(&command, 0);
   assert_unfit(&second, false);
-  assert_null(ledger_fold(&f.folded, &first, FIXTURE_BITS, true));
+  assert_null(ledger_fold(&f.folded, &first, SUBJECT_BITS, true));
   assert_unfit(&first, false);
   struct ledger_entry fit = second;
   UNFIT(entry.recorded_us++);
-  assert_null(ledger_fold(&f.folded, &second, FIXTURE_BITS, true));
+  assert_null(ledger_fold(&f.folded, &second, SUBJECT_BITS, true));
   assert_int_equal(f.folded.holds_count, 1);
 }
 
@@ -372,6 +384,7 @@ int main(void)
     TEST(test_fold_when_the_hash_is_verified_finds_any_other_field),
     TEST(test_fold_when_a_hold_does_not_fit_leaves_the_user),
     TEST(test_fold_when_an_expiry_comes_too_early_leaves_the_user),
+    TEST(test_fold_when_a_hold_without_end_expires_leaves_the_user),
     TEST(test_fold_when_a_block_does_not_fit_leaves_the_user),
     TEST(test_fold_when_an_op_has_two_entries_takes_them_in_order),
   };

@@ -29,9 +29,9 @@ struct recorder {
   struct store_engine engine; /* first */
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  bool held;              /* commit_many waits while it is set */
-  unsigned entered;       /* commit_many calls so far */
-  unsigned executed;      /* execute calls */
+  bool held;         /* commit_many waits while it is set */
+  unsigned entered;  /* commit_many calls so far */
+  unsigned executed; /* execute calls */
   bool closed;
   struct {
     size_t count;
@@ -170,8 +170,8 @@ static void scene_start(struct rt_driver *driver, unsigned loops, unsigned write
 {
   static const rt_class *const classes[] = {&asker_class, NULL};
   struct rt_pool_config pools[HF_POOL_COUNT] = {
-      [HF_POOL_WRITE] = {.name = "write", .threads = 1, .queue_max = write_queue_max},
-      [HF_POOL_READ] = {.name = "read", .threads = 2, .queue_max = 4096}};
+    [HF_POOL_WRITE] = {.name = "write", .threads = 1, .queue_max = write_queue_max},
+    [HF_POOL_READ] = {.name = "read", .threads = 2, .queue_max = 4096}};
   struct rt_config config = {.loops = loops,
                              .shards = 16,
                              .classes = classes,
@@ -212,8 +212,7 @@ static struct store_request *commit_of(uint32_t first, uint32_t second)
   struct store_request *request = store_request_new(STORE_COMMIT);
 
   request->commit.batches_count = first == second ? 1 : 2;
-  request->commit.batches =
-      hf_arena_alloc(&request->arena, 2 * sizeof *request->commit.batches);
+  request->commit.batches = hf_arena_alloc(&request->arena, 2 * sizeof *request->commit.batches);
   request->commit.batches[0].partition = first;
   request->commit.batches[1].partition = second;
   return request;
@@ -264,8 +263,7 @@ static void test_submit_when_simulated_then_each_is_executed_and_answered_once(v
 }
 
 /* While the first commit is in the engine, eight more arrive. */
-static void test_submit_when_the_writer_is_busy_then_the_waiting_go_in_groups_in_order(
-    void **state)
+static void test_submit_when_the_writer_is_busy_then_the_waiting_go_in_groups_in_order(void **state)
 {
   static const uint32_t partitions[8][2] = {{0, 0}, {1, 1}, {2, 3}, {0, 0},
                                             {3, 4}, {4, 4}, {0, 0}, {5, 5}};
@@ -383,11 +381,11 @@ static void test_free_when_null_then_nothing(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_submit_when_simulated_then_each_is_executed_and_answered_once),
-      cmocka_unit_test(test_submit_when_the_writer_is_busy_then_the_waiting_go_in_groups_in_order),
-      cmocka_unit_test(test_submit_when_the_pool_is_full_then_not_taken_and_free_to_come_again),
-      cmocka_unit_test(test_submit_when_two_loops_write_then_every_batch_commits_in_order),
-      cmocka_unit_test(test_free_when_null_then_nothing),
+    cmocka_unit_test(test_submit_when_simulated_then_each_is_executed_and_answered_once),
+    cmocka_unit_test(test_submit_when_the_writer_is_busy_then_the_waiting_go_in_groups_in_order),
+    cmocka_unit_test(test_submit_when_the_pool_is_full_then_not_taken_and_free_to_come_again),
+    cmocka_unit_test(test_submit_when_two_loops_write_then_every_batch_commits_in_order),
+    cmocka_unit_test(test_free_when_null_then_nothing),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

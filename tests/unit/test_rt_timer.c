@@ -49,11 +49,11 @@ static unsigned take_all(struct timer_wheel *wheel, uint32_t *owner, uint64_t *r
 
 static void test_timer_when_its_tick_comes_then_it_is_due_and_not_before(void **state)
 {
-  static const uint64_t spans[] = {1,     2,      255,     256,      257,      511,      65535,
-                                   65536, 65537,  100000,  16777215, 16777216, 16777217, 50000000,
-                                   1u << 30, TIMER_TICKS_MAX};
-  static const uint64_t starts[] = {0, 1, 255, 65535, 16777215, 4294967295u, 4294000000u,
-                                    1ull << 40};
+  static const uint64_t spans[] = {
+    1,     2,      255,      256,      257,      511,      65535,    65536,
+    65537, 100000, 16777215, 16777216, 16777217, 50000000, 1u << 30, TIMER_TICKS_MAX};
+  static const uint64_t starts[] = {0,        1,           255,         65535,
+                                    16777215, 4294967295u, 4294000000u, 1ull << 40};
   (void)state;
   for (unsigned s = 0; s < sizeof starts / sizeof starts[0]; s++) {
     for (unsigned i = 0; i < sizeof spans / sizeof spans[0]; i++) {

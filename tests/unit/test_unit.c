@@ -67,8 +67,8 @@ static void test_rows_when_hold_then_an_open_hold_without_id(void **state)
 static void test_rows_when_final_capture_with_rest_then_captured_with_nothing_left(void **state)
 {
   struct ledger_entry entries[2] = {
-      entry_of(LEDGER_T_CAPTURE, LEDGER_HELD, LEDGER_SPEND, 30),
-      entry_of(LEDGER_T_CAPTURE, LEDGER_HELD, LEDGER_CLAIMABLE, 20),
+    entry_of(LEDGER_T_CAPTURE, LEDGER_HELD, LEDGER_SPEND, 30),
+    entry_of(LEDGER_T_CAPTURE, LEDGER_HELD, LEDGER_CLAIMABLE, 20),
   };
   struct store_row rows[STORE_OP_ROWS_MAX];
 
@@ -184,8 +184,8 @@ static void test_rows_when_transfer_then_it_is_in_transit(void **state)
 static void test_rows_when_reversal_makes_debt_then_the_whole_amount_once(void **state)
 {
   struct ledger_entry entries[2] = {
-      entry_of(LEDGER_T_REVERSE, LEDGER_CLAIMABLE, LEDGER_REWARDS, 40),
-      entry_of(LEDGER_T_REVERSE, LEDGER_DEBT, LEDGER_REWARDS, 60),
+    entry_of(LEDGER_T_REVERSE, LEDGER_CLAIMABLE, LEDGER_REWARDS, 40),
+    entry_of(LEDGER_T_REVERSE, LEDGER_DEBT, LEDGER_REWARDS, 60),
   };
   struct store_row rows[STORE_OP_ROWS_MAX];
 
@@ -207,8 +207,8 @@ static void test_rows_when_reversal_makes_debt_then_the_whole_amount_once(void *
 static void test_rows_when_reversal_pays_debt_then_what_is_passed_on_does_not_count(void **state)
 {
   struct ledger_entry entries[2] = {
-      entry_of(LEDGER_T_REVERSE, LEDGER_SPEND, LEDGER_CLAIMABLE, 100),
-      entry_of(LEDGER_T_REVERSE, LEDGER_CLAIMABLE, LEDGER_DEBT, 30),
+    entry_of(LEDGER_T_REVERSE, LEDGER_SPEND, LEDGER_CLAIMABLE, 100),
+    entry_of(LEDGER_T_REVERSE, LEDGER_CLAIMABLE, LEDGER_DEBT, 30),
   };
   struct store_row rows[STORE_OP_ROWS_MAX];
 
@@ -228,23 +228,23 @@ static void test_rows_when_reversal_pays_debt_then_what_is_passed_on_does_not_co
 static void test_number_when_rows_wait_for_the_op_then_they_get_its_id(void **state)
 {
   struct ledger_entry entries[2] = {
-      entry_of(LEDGER_T_HOLD, LEDGER_CLAIMABLE, LEDGER_HELD, 1),
-      entry_of(LEDGER_T_HOLD, LEDGER_CLAIMABLE, LEDGER_HELD, 1),
+    entry_of(LEDGER_T_HOLD, LEDGER_CLAIMABLE, LEDGER_HELD, 1),
+    entry_of(LEDGER_T_HOLD, LEDGER_CLAIMABLE, LEDGER_HELD, 1),
   };
   struct store_row rows[] = {
-      {.table = STORE_T_HOLD, .action = STORE_INSERT},
-      {.table = STORE_T_HOLD, .action = STORE_UPDATE, .hold.id = id_of(3)},
-      {.table = STORE_T_BLOCK, .action = STORE_INSERT},
-      {.table = STORE_T_TRANSFER, .action = STORE_INSERT},
-      {.table = STORE_T_TRANSFER,
-       .action = STORE_UPDATE,
-       .transfer = {.id = id_of(2), .state = STORE_TRANSFER_BOUNCED}},
-      {.table = STORE_T_TRANSFER,
-       .action = STORE_UPDATE,
-       .transfer = {.id = id_of(2), .state = STORE_TRANSFER_CREDITED, .credit = id_of(1)}},
-      {.table = STORE_T_REVERSAL, .action = STORE_INSERT, .reversal.original = id_of(5)},
-      {.table = STORE_T_META, .action = STORE_INSERT},
-      {.table = STORE_T_USER, .action = STORE_UPDATE, .user.id = id_of(6)},
+    {.table = STORE_T_HOLD, .action = STORE_INSERT},
+    {.table = STORE_T_HOLD, .action = STORE_UPDATE, .hold.id = id_of(3)},
+    {.table = STORE_T_BLOCK, .action = STORE_INSERT},
+    {.table = STORE_T_TRANSFER, .action = STORE_INSERT},
+    {.table = STORE_T_TRANSFER,
+     .action = STORE_UPDATE,
+     .transfer = {.id = id_of(2), .state = STORE_TRANSFER_BOUNCED}},
+    {.table = STORE_T_TRANSFER,
+     .action = STORE_UPDATE,
+     .transfer = {.id = id_of(2), .state = STORE_TRANSFER_CREDITED, .credit = id_of(1)}},
+    {.table = STORE_T_REVERSAL, .action = STORE_INSERT, .reversal.original = id_of(5)},
+    {.table = STORE_T_META, .action = STORE_INSERT},
+    {.table = STORE_T_USER, .action = STORE_UPDATE, .user.id = id_of(6)},
   };
   struct store_unit unit = {.partition = PARTITION,
                             .entries = entries,
@@ -281,7 +281,7 @@ static void test_number_when_no_entries_then_rows_stay(void **state)
   assert_int_equal(row.hold.id, id_of(3));
 }
 
-/* ---- hash of a batch: computed apart, from the text of unit.h ---------------------------------- */
+/* ---- hash of a batch: computed apart, from the text of unit.h --------------------------------*/
 
 static void assert_hash(const struct store_batch *batch, const char *hex)
 {
@@ -301,10 +301,8 @@ static void test_batch_hash_when_full_then_golden(void **state)
                                   .version = 300,
                                   .recorded_us = 1763700000000001,
                                   .batch = 12345}; /* not in the hash */
-  struct store_outcome expired = {.user = HF_ID_MAX,
-                                  .error = HF_E_HOLD_EXPIRED,
-                                  .type = LEDGER_T_CAPTURE,
-                                  .recorded_us = -5};
+  struct store_outcome expired = {
+    .user = HF_ID_MAX, .error = HF_E_HOLD_EXPIRED, .type = LEDGER_T_CAPTURE, .recorded_us = -5};
   struct store_batch batch = {.partition = 5,
                               .number = 1ull << 40,
                               .epoch = 7,
@@ -345,20 +343,20 @@ static void test_batch_hash_when_empty_then_golden(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_rows_when_plain_moves_then_none),
-      cmocka_unit_test(test_rows_when_hold_then_an_open_hold_without_id),
-      cmocka_unit_test(test_rows_when_final_capture_with_rest_then_captured_with_nothing_left),
-      cmocka_unit_test(test_rows_when_partial_capture_then_the_hold_stays_open),
-      cmocka_unit_test(test_rows_when_void_or_expire_then_the_state_says_which),
-      cmocka_unit_test(test_rows_when_block_and_unblock_then_block_rows),
-      cmocka_unit_test(test_rows_when_credit_then_a_block_only_if_frozen),
-      cmocka_unit_test(test_rows_when_transfer_then_it_is_in_transit),
-      cmocka_unit_test(test_rows_when_reversal_makes_debt_then_the_whole_amount_once),
-      cmocka_unit_test(test_rows_when_reversal_pays_debt_then_what_is_passed_on_does_not_count),
-      cmocka_unit_test(test_number_when_rows_wait_for_the_op_then_they_get_its_id),
-      cmocka_unit_test(test_number_when_no_entries_then_rows_stay),
-      cmocka_unit_test(test_batch_hash_when_full_then_golden),
-      cmocka_unit_test(test_batch_hash_when_empty_then_golden),
+    cmocka_unit_test(test_rows_when_plain_moves_then_none),
+    cmocka_unit_test(test_rows_when_hold_then_an_open_hold_without_id),
+    cmocka_unit_test(test_rows_when_final_capture_with_rest_then_captured_with_nothing_left),
+    cmocka_unit_test(test_rows_when_partial_capture_then_the_hold_stays_open),
+    cmocka_unit_test(test_rows_when_void_or_expire_then_the_state_says_which),
+    cmocka_unit_test(test_rows_when_block_and_unblock_then_block_rows),
+    cmocka_unit_test(test_rows_when_credit_then_a_block_only_if_frozen),
+    cmocka_unit_test(test_rows_when_transfer_then_it_is_in_transit),
+    cmocka_unit_test(test_rows_when_reversal_makes_debt_then_the_whole_amount_once),
+    cmocka_unit_test(test_rows_when_reversal_pays_debt_then_what_is_passed_on_does_not_count),
+    cmocka_unit_test(test_number_when_rows_wait_for_the_op_then_they_get_its_id),
+    cmocka_unit_test(test_number_when_no_entries_then_rows_stay),
+    cmocka_unit_test(test_batch_hash_when_full_then_golden),
+    cmocka_unit_test(test_batch_hash_when_empty_then_golden),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* ledger_fixture.c - see the header. */
-#include "ledger_fixture.h"
+/* subject.c - see the header. */
+#include "subject.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,27 +10,27 @@
 static unsigned scale_of(const void *arg, uint16_t asset)
 {
   (void)arg;
-  return asset == FIXTURE_ASSET ? FIXTURE_SCALE : asset < 200 ? 2 : HF_SCALE_MAX + 1;
+  return asset == SUBJECT_ASSET ? SUBJECT_SCALE : asset < 200 ? 2 : HF_SCALE_MAX + 1;
 }
 
-void fixture_init(struct fixture *fixture)
+void subject_init(struct subject *subject)
 {
-  memset(fixture, 0, sizeof *fixture);
-  ledger_user_init(&fixture->user, FIXTURE_USER);
-  ledger_user_init(&fixture->folded, FIXTURE_USER);
-  ledger_result_init(&fixture->result);
-  fixture->now_us = FIXTURE_NOW_US;
-  fixture->serial = 100;
+  memset(subject, 0, sizeof *subject);
+  ledger_user_init(&subject->user, SUBJECT_USER);
+  ledger_user_init(&subject->folded, SUBJECT_USER);
+  ledger_result_init(&subject->result);
+  subject->now_us = SUBJECT_NOW_US;
+  subject->serial = 100;
 }
 
-void fixture_deinit(struct fixture *fixture)
+void subject_deinit(struct subject *subject)
 {
-  ledger_user_deinit(&fixture->user);
-  ledger_user_deinit(&fixture->folded);
-  ledger_result_deinit(&fixture->result);
+  ledger_user_deinit(&subject->user);
+  ledger_user_deinit(&subject->folded);
+  ledger_result_deinit(&subject->result);
 }
 
-struct ledger_command fixture_command(const struct fixture *fixture, unsigned type,
+struct ledger_command subject_command(const struct subject *subject, unsigned type,
                                       const char *amount)
 {
   struct ledger_command command = {
@@ -40,10 +40,10 @@ struct ledger_command fixture_command(const struct fixture *fixture, unsigned ty
     .asset_known = true,
     .asset_given = true,
     .amount_given = amount != NULL,
-    .scale = FIXTURE_SCALE,
-    .asset = FIXTURE_ASSET,
+    .scale = SUBJECT_SCALE,
+    .asset = SUBJECT_ASSET,
     .if_version = -1,
-    .now_us = fixture->now_us,
+    .now_us = subject->now_us,
     .scale_of = scale_of,
     .label = "app",
     .actor = "key:test",
@@ -57,80 +57,80 @@ struct ledger_command fixture_command(const struct fixture *fixture, unsigned ty
 }
 
 /* Gives the entries ids as a commit does, and folds them. */
-static void settle(struct fixture *fixture)
+static void settle(struct subject *subject)
 {
-  struct ledger_result *result = &fixture->result;
-  hf_id op = hf_id_make(fixture->serial + 1, FIXTURE_USER & 15u, FIXTURE_BITS);
+  struct ledger_result *result = &subject->result;
+  hf_id op = hf_id_make(subject->serial + 1, SUBJECT_USER & 15u, SUBJECT_BITS);
   size_t at = 0;
   for (unsigned i = 0; i < result->entries_count; i++) {
     struct ledger_entry *entry = &result->entries[i];
-    entry->id = hf_id_make(++fixture->serial, FIXTURE_USER & 15u, FIXTURE_BITS);
-    assert_true(ledger_entry_op(entry, FIXTURE_BITS) == op);
-    (void)ledger_user_name(&fixture->user, entry->version, op);
+    entry->id = hf_id_make(++subject->serial, SUBJECT_USER & 15u, SUBJECT_BITS);
+    assert_true(ledger_entry_op(entry, SUBJECT_BITS) == op);
+    (void)ledger_user_name(&subject->user, entry->version, op);
 
     struct ledger_other others[LEDGER_ASSETS_MAX];
     struct ledger_entry decoded = {.id = entry->id, .hash = entry->hash};
     assert_true(ledger_entry_decode(result->body.at + at, result->body_size[i], others, &decoded));
-    assert_true(fixture_same_entry(&decoded, entry));
+    assert_true(subject_same_entry(&decoded, entry));
     at += result->body_size[i];
 
-    const char *wrong = ledger_fold(&fixture->folded, &decoded, FIXTURE_BITS, true);
+    const char *wrong = ledger_fold(&subject->folded, &decoded, SUBJECT_BITS, true);
     if (wrong != NULL)
       fail_msg("fold: %s", wrong);
   }
   assert_int_equal(at, result->body.size);
-  fixture->op = op;
+  subject->op = op;
 }
 
-enum hf_error fixture_apply(struct fixture *fixture, const struct ledger_command *command)
+enum hf_error subject_apply(struct subject *subject, const struct ledger_command *command)
 {
   struct ledger_user before;
-  ledger_user_copy(&before, &fixture->user);
-  ledger_apply(&fixture->user, command, &fixture->result);
-  enum hf_error error = fixture->result.error;
+  ledger_user_copy(&before, &subject->user);
+  ledger_apply(&subject->user, command, &subject->result);
+  enum hf_error error = subject->result.error;
   if (error != HF_OK) {
-    assert_int_equal(fixture->result.entries_count, 0);
-    assert_true(fixture_same_user(&before, &fixture->user));
+    assert_int_equal(subject->result.entries_count, 0);
+    assert_true(subject_same_user(&before, &subject->user));
   } else {
-    assert_int_not_equal(fixture->result.entries_count, 0);
-    settle(fixture);
-    assert_true(fixture_same_user(&fixture->user, &fixture->folded));
-    const char *wrong = ledger_user_check(&fixture->user);
+    assert_int_not_equal(subject->result.entries_count, 0);
+    settle(subject);
+    assert_true(subject_same_user(&subject->user, &subject->folded));
+    const char *wrong = ledger_user_check(&subject->user);
     if (wrong != NULL)
       fail_msg("check: %s", wrong);
-    fixture->now_us += 1000;
+    subject->now_us += 1000;
   }
   ledger_user_deinit(&before);
   return error;
 }
 
-enum hf_error fixture_run(struct fixture *fixture, unsigned type, const char *amount)
+enum hf_error subject_run(struct subject *subject, unsigned type, const char *amount)
 {
-  struct ledger_command command = fixture_command(fixture, type, amount);
-  return fixture_apply(fixture, &command);
+  struct ledger_command command = subject_command(subject, type, amount);
+  return subject_apply(subject, &command);
 }
 
-enum hf_error fixture_resolve(struct fixture *fixture, unsigned type, hf_id ref, const char *amount)
+enum hf_error subject_resolve(struct subject *subject, unsigned type, hf_id ref, const char *amount)
 {
-  struct ledger_command command = fixture_command(fixture, type, amount);
+  struct ledger_command command = subject_command(subject, type, amount);
   command.ref = ref;
   command.asset_given = false;
-  return fixture_apply(fixture, &command);
+  return subject_apply(subject, &command);
 }
 
-enum hf_error fixture_reverse(struct fixture *fixture, const struct ledger_entry *original,
+enum hf_error subject_reverse(struct subject *subject, const struct ledger_entry *original,
                               const char *reversed, const char *amount)
 {
   struct ledger_original found = {.found = true, .first = *original};
-  found.reversed = fixture_units(reversed, FIXTURE_SCALE);
-  struct ledger_command command = fixture_command(fixture, LEDGER_T_REVERSE, amount);
+  found.reversed = subject_units(reversed, SUBJECT_SCALE);
+  struct ledger_command command = subject_command(subject, LEDGER_T_REVERSE, amount);
   command.ref = original->id;
   command.asset_given = false;
   command.original = &found;
-  return fixture_apply(fixture, &command);
+  return subject_apply(subject, &command);
 }
 
-hf_amount fixture_units(const char *text, unsigned scale)
+hf_amount subject_units(const char *text, unsigned scale)
 {
   struct hf_decimal decimal;
   hf_amount amount = 0;
@@ -139,13 +139,13 @@ hf_amount fixture_units(const char *text, unsigned scale)
   return amount;
 }
 
-hf_amount fixture_bucket(const struct fixture *fixture, unsigned bucket)
+hf_amount subject_bucket(const struct subject *subject, unsigned bucket)
 {
-  const struct ledger_asset *asset = ledger_user_asset(&fixture->user, FIXTURE_ASSET);
+  const struct ledger_asset *asset = ledger_user_asset(&subject->user, SUBJECT_ASSET);
   return asset != NULL ? asset->balance.bucket[bucket] : 0;
 }
 
-bool fixture_same_user(const struct ledger_user *a, const struct ledger_user *b)
+bool subject_same_user(const struct ledger_user *a, const struct ledger_user *b)
 {
   if (a->id != b->id || a->version != b->version || a->recorded_us != b->recorded_us ||
       memcmp(&a->head, &b->head, sizeof a->head) != 0 || a->assets_count != b->assets_count ||
@@ -181,7 +181,7 @@ static bool same_others(const struct ledger_entry *a, const struct ledger_entry 
   return true;
 }
 
-bool fixture_same_entry(const struct ledger_entry *a, const struct ledger_entry *b)
+bool subject_same_entry(const struct ledger_entry *a, const struct ledger_entry *b)
 {
   return a->id == b->id && a->user == b->user && a->version == b->version && a->type == b->type &&
          a->op_index == b->op_index && a->op_count == b->op_count && a->from == b->from &&

@@ -1,0 +1,603 @@
+/* What only the SQLite store has: migrations, the lock, triggers, query plans, projections, and
+ * values at the ends of their ranges in its columns. The conformance suite has the rest. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "adapters/store_sqlite/sqlite_engine.h"
+#include "adapters/store_sqlite/sqlite_schema.h"
+#include "tests/support/store_check.h"
+#include "tests/support/store_fixture.h"
+
+static struct store_sqlite_config config_of(const struct store_fixture *fixture, char path[300])
+{
+  (void)snprintf(path, 300, "%s/store.db", fixture->folder);
+  return (struct store_sqlite_config){
+    .path = path,
+    .partition_bits = FIXTURE_PARTITION_BITS,
+    .readers = 1,
+    .cache_bytes = 1u << 20,
+    .migrate = true,
+  };
+}
+
+static void close_engine(struct store_fixture *fixture)
+{
+  fixture->engine->ops->close(fixture->engine);
+  fixture->engine = NULL;
+}
+
+static enum hf_error reopen(struct store_fixture *fixture, bool migrate, char why[256])
+{
+  char path[300];
+  struct store_sqlite_config config = config_of(fixture, path);
+  config.migrate = migrate;
+  why[0] = '\0';
+  enum hf_error error = store_sqlite_open(&config, &fixture->engine, why);
+  if (error == HF_OK)
+    fixture->world.engine = fixture->engine;
+  return error;
+}
+
+static void reopen_surely(struct store_fixture *fixture)
+{
+  char why[256];
+  assert_int_equal(reopen(fixture, true, why), HF_OK);
+}
+
+/* Another connection to the file, as a person at a prompt would have it. */
+static sqlite3 *look_inside(const struct store_fixture *fixture)
+{
+  char path[300];
+  sqlite3 *handle = NULL;
+  (void)config_of(fixture, path);
+  assert_int_equal(sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+  return handle;
+}
+
+static int run(const struct store_fixture *fixture, const char *text)
+{
+  sqlite3 *handle = look_inside(fixture);
+  int code = sqlite3_exec(handle, text, NULL, NULL, NULL);
+  assert_int_equal(sqlite3_close(handle), SQLITE_OK);
+  return code;
+}
+
+static int64_t integer(const struct store_fixture *fixture, const char *text)
+{
+  sqlite3 *handle = look_inside(fixture);
+  sqlite3_stmt *statement = NULL;
+  assert_int_equal(sqlite3_prepare_v2(handle, text, -1, &statement, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  int64_t value = sqlite3_column_int64(statement, 0);
+  assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+  assert_int_equal(sqlite3_close(handle), SQLITE_OK);
+  return value;
+}
+
+/* A user with some ops; a refusal and metadata among them. */
+static struct world_user *some_ops(struct store_fixture *fixture)
+{
+  struct store_world *world = &fixture->world;
+  struct world_user *user = world_user_add(world, 1, "someone", NULL);
+  struct ledger_command command = world_command(world, LEDGER_T_GRANT, 1, 1000);
+  (void)world_stage_meta(world, user, &command, "{\"reason\":\"welcome\"}");
+  (void)world_simple(world, user, LEDGER_T_SPEND, 1, 300);
+  (void)world_simple(world, user, LEDGER_T_HOLD, 1, 50);
+  (void)world_simple(world, user, LEDGER_T_BLOCK, 1, 20);
+  struct world_unit *refused = world_simple(world, user, LEDGER_T_SPEND, 1, 99999);
+  assert_int_equal(refused->error, HF_E_INSUFFICIENT_FUNDS);
+  world_must_commit(world);
+  return user;
+}
+
+/* ---- migrations ------------------------------------------------------------------------------ */
+
+static void test_open_when_fresh_then_the_schema_is_recorded(void **state)
+{
+  struct store_fixture *fixture = *state;
+  assert_int_equal(integer(fixture, "PRAGMA user_version"), store_sqlite_schema_known());
+  assert_int_equal(integer(fixture, "PRAGMA application_id"), SQLITE_APPLICATION_ID);
+  assert_int_equal(integer(fixture, "SELECT count(*) FROM schema_migrations"),
+                   store_sqlite_schema_known());
+  assert_int_equal(integer(fixture, "SELECT count(*) FROM schema_migrations WHERE "
+                                    "length(checksum)<>32 OR applied_us<1700000000000000"),
+                   0);
+  assert_int_equal(integer(fixture, "SELECT value FROM meta WHERE key='partition_bits'"),
+                   FIXTURE_PARTITION_BITS);
+}
+
+static void test_open_when_migrated_before_then_nothing_is_applied_again(void **state)
+{
+  struct store_fixture *fixture = *state;
+  const struct world_user *user = some_ops(fixture);
+  assert_int_equal(run(fixture, "UPDATE schema_migrations SET applied_us=7"), SQLITE_OK);
+  close_engine(fixture);
+  reopen_surely(fixture);
+  assert_int_equal(integer(fixture, "SELECT max(applied_us) FROM schema_migrations"), 7);
+  assert_int_equal(fixture->engine->partition_bits, FIXTURE_PARTITION_BITS);
+  check_loaded(&fixture->world, user);
+}
+
+static void test_open_when_other_partition_bits_are_wished_then_those_of_the_file(void **state)
+{
+  struct store_fixture *fixture = *state;
+  char path[300], why[256];
+  struct store_sqlite_config config = config_of(fixture, path);
+  close_engine(fixture);
+  config.partition_bits = FIXTURE_PARTITION_BITS + 3;
+  assert_int_equal(store_sqlite_open(&config, &fixture->engine, why), HF_OK);
+  assert_int_equal(fixture->engine->partition_bits, FIXTURE_PARTITION_BITS);
+}
+
+static void test_open_when_a_checksum_differs_then_refused(void **state)
+{
+  struct store_fixture *fixture = *state;
+  char why[256];
+  close_engine(fixture);
+  assert_int_equal(run(fixture, "UPDATE schema_migrations SET checksum=zeroblob(32)"), SQLITE_OK);
+  assert_int_equal(reopen(fixture, true, why), HF_E_INTERNAL);
+  assert_non_null(strstr(why, "checksum"));
+  fixture->engine = NULL;
+  assert_int_equal(run(fixture, "DELETE FROM schema_migrations"), SQLITE_OK);
+  assert_int_equal(reopen(fixture, true, why), HF_E_INTERNAL);
+  /* The fixture wants an engine to close. */
+  (void)fixture_engine_memory(fixture);
+}
+
+static void test_open_when_the_schema_is_newer_then_refused(void **state)
+{
+  struct store_fixture *fixture = *state;
+  char text[64], why[256];
+  close_engine(fixture);
+  (void)snprintf(text, sizeof(text), "PRAGMA user_version=%u", store_sqlite_schema_known() + 1u);
+  assert_int_equal(run(fixture, text), SQLITE_OK);
+  assert_int_equal(reopen(fixture, true, why), HF_E_INTERNAL);
+  assert_non_null(strstr(why, "newer program"));
+  (void)fixture_engine_memory(fixture);
+}
+
+static void test_open_when_the_schema_is_old_and_migrate_is_off_then_refused(void **state)
+{
+  struct store_fixture *fixture = *state;
+  char path[300], why[256];
+  struct store_sqlite_config config = config_of(fixture, path);
+  close_engine(fixture);
+  assert_int_equal(remove(path), 0);
+  config.migrate = false;
+  assert_int_equal(store_sqlite_open(&config, &fixture->engine, why), HF_E_INTERNAL);
+  assert_non_null(strstr(why, "run migrate"));
+  assert_int_equal(integer(fixture, "SELECT count(*) FROM sqlite_schema"), 0);
+  (void)fixture_engine_memory(fixture);
+}
+
+static void test_open_when_the_file_is_not_ours_then_refused_and_untouched(void **state)
+{
+  struct store_fixture *fixture = *state;
+  char path[300], why[256];
+  (void)config_of(fixture, path);
+  close_engine(fixture);
+  assert_int_equal(remove(path), 0);
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  assert_int_equal(fclose(file), 0);
+  assert_int_equal(run(fixture, "CREATE TABLE recipes(name TEXT)"), SQLITE_OK);
+  assert_int_equal(reopen(fixture, true, why), HF_E_INTERNAL);
+  assert_non_null(strstr(why, "another program"));
+  assert_int_equal(integer(fixture, "SELECT count(*) FROM sqlite_schema"), 1);
+  (void)fixture_engine_memory(fixture);
+}
+
+/* ---- the lock -------------------------------------------------------------------------------- */
+
+static void test_open_when_another_has_the_lock_then_refused_until_it_closes(void **state)
+{
+  struct store_fixture *fixture = *state;
+  char path[300], why[256] = "";
+  struct store_engine *second = NULL;
+  struct store_sqlite_config config = config_of(fixture, path);
+  assert_int_equal(store_sqlite_open(&config, &second, why), HF_E_UNAVAILABLE);
+  assert_null(second);
+  assert_non_null(strstr(why, "another process serves this data folder"));
+  close_engine(fixture);
+  reopen_surely(fixture);
+}
+
+static void test_open_when_read_only_then_beside_the_server_and_without_writing(void **state)
+{
+  struct store_fixture *fixture = *state;
+  const struct world_user *user = some_ops(fixture);
+  char path[300], why[256] = "";
+  struct store_engine *second = NULL, *first = fixture->world.engine;
+  struct store_sqlite_config config = config_of(fixture, path);
+  config.read_only = true;
+  assert_int_equal(store_sqlite_open(&config, &second, why), HF_OK);
+  fixture->world.engine = second;
+  check_loaded(&fixture->world, user);
+  second->ops->close(second);
+  fixture->world.engine = first;
+  (void)world_simple(&fixture->world, fixture->world.users[0], LEDGER_T_GRANT, 1, 5);
+  world_must_commit(&fixture->world);
+}
+
+/* ---- what the database itself refuses -------------------------------------------------------- */
+
+static void test_ledger_tables_when_updated_or_deleted_then_the_database_refuses(void **state)
+{
+  static const char *const refused[] = {
+    "UPDATE journal_1 SET version=9",
+    "DELETE FROM journal_1",
+    "UPDATE batches SET epoch=9",
+    "DELETE FROM batches",
+    "UPDATE outcomes SET type=9",
+    "DELETE FROM outcomes",
+    "DELETE FROM entry_metadata",
+    "UPDATE entry_metadata SET json='{}'",
+    "UPDATE entry_metadata SET op=op+1,salt=NULL,json=NULL",
+    "UPDATE entry_metadata SET salt=NULL",
+  };
+  struct store_fixture *fixture = *state;
+  (void)some_ops(fixture);
+  for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+    if (run(fixture, refused[i]) != SQLITE_CONSTRAINT)
+      fail_msg("not refused: %s", refused[i]);
+  assert_int_equal(run(fixture, "UPDATE entry_metadata SET salt=NULL,json=NULL"), SQLITE_OK);
+}
+
+static void test_selfcheck_when_a_trigger_is_missing_then_it_is_said(void **state)
+{
+  struct store_fixture *fixture = *state;
+  char why[256] = "";
+  (void)some_ops(fixture);
+  assert_int_equal(store_sqlite_selfcheck(fixture->engine, why), HF_OK);
+  assert_int_equal(run(fixture, "DROP TRIGGER journal_3_delete"), SQLITE_OK);
+  assert_int_equal(store_sqlite_selfcheck(fixture->engine, why), HF_E_INTERNAL);
+  assert_non_null(strstr(why, "append-only"));
+}
+
+/* ---- query plans ----------------------------------------------------------------------------- */
+
+/* Whether the plan of a statement looks at a whole table, or sorts. */
+static bool plan_has(sqlite3 *handle, const char *text, const char *word)
+{
+  sqlite3_stmt *explain = NULL;
+  char *question = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", text);
+  bool found = false;
+  assert_non_null(question);
+  if (sqlite3_prepare_v2(handle, question, -1, &explain, NULL) != SQLITE_OK)
+    fail_msg("%s: %s", text, sqlite3_errmsg(handle));
+  while (sqlite3_step(explain) == SQLITE_ROW) {
+    const char *detail = (const char *)sqlite3_column_text(explain, 3);
+    found = found || strstr(detail, word) != NULL;
+  }
+  assert_int_equal(sqlite3_finalize(explain), SQLITE_OK);
+  sqlite3_free(question);
+  return found;
+}
+
+static void test_statements_when_explained_then_none_scans_or_sorts_but_the_whole_table_ones(
+  void **state)
+{
+  static const struct { const char *name, *text; } statements[] = {
+#define X(name, text) { #name, text },
+    SQLITE_STATEMENTS(X)
+#undef X
+  };
+  static const char *const scans[] = {
+#define X(name) #name,
+    SQLITE_SCANS(X)
+#undef X
+  };
+  struct store_fixture *fixture = *state;
+  sqlite3 *handle = look_inside(fixture);
+  for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
+    bool whole = false;
+    for (size_t j = 0; j < sizeof(scans) / sizeof(scans[0]); j++)
+      whole = whole || strcmp(scans[j], statements[i].name) == 0;
+    bool scan = plan_has(handle, statements[i].text, "SCAN");
+    bool sort = plan_has(handle, statements[i].text, "TEMP B-TREE");
+    if (scan != whole || sort)
+      fail_msg("%s: scan %d, sort %d", statements[i].name, scan, sort);
+  }
+  assert_int_equal(sqlite3_close(handle), SQLITE_OK);
+}
+
+static void test_journal_statements_when_explained_then_none_scans(void **state)
+{
+  static const char *const texts[] = {
+#define X(name, text) text,
+    SQLITE_JOURNAL_STATEMENTS(X)
+#undef X
+  };
+  struct store_fixture *fixture = *state;
+  sqlite3 *handle = look_inside(fixture);
+  for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+    char *text = sqlite3_mprintf(texts[i], 0u);
+    assert_non_null(text);
+    assert_false(plan_has(handle, text, "SCAN"));
+    assert_false(plan_has(handle, text, "TEMP B-TREE"));
+    sqlite3_free(text);
+  }
+  assert_int_equal(sqlite3_close(handle), SQLITE_OK);
+}
+
+/* ---- columns --------------------------------------------------------------------------------- */
+
+static void test_amount_column_when_compared_as_bytes_then_sorts_as_the_number(void **state)
+{
+  static const int64_t small[] = { -70000, -256, -255, -2, -1, 0, 1, 2, 255, 256, 70000 };
+  hf_amount amounts[sizeof(small) / sizeof(small[0]) + 4];
+  uint8_t previous[SQLITE_AMOUNT_SIZE], bytes[SQLITE_AMOUNT_SIZE];
+  size_t count = 0;
+  (void)state;
+  amounts[count++] = HF_AMOUNT_MIN;
+  amounts[count++] = HF_AMOUNT_MIN + 1;
+  for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++)
+    amounts[count++] = small[i];
+  amounts[count++] = HF_AMOUNT_MAX - 1;
+  amounts[count++] = HF_AMOUNT_MAX;
+  for (size_t i = 0; i < count; i++) {
+    sqlite_amount_put(amounts[i], bytes);
+    assert_true(i == 0 || memcmp(previous, bytes, sizeof(bytes)) < 0);
+    memcpy(previous, bytes, sizeof(bytes));
+  }
+}
+
+struct seen_balances {
+  size_t count;
+  struct store_balance_row row;
+};
+
+static bool see_balance(void *arg, const struct store_balance_row *row)
+{
+  struct seen_balances *seen = arg;
+  seen->count++;
+  seen->row = *row;
+  return true;
+}
+
+struct seen_systems {
+  size_t count;
+  struct store_system_row rows[8];
+};
+
+static bool see_system(void *arg, const struct store_system_row *row)
+{
+  struct seen_systems *seen = arg;
+  assert_true(seen->count < 8);
+  seen->rows[seen->count++] = *row;
+  return true;
+}
+
+static void test_repair_when_amounts_are_extreme_then_they_come_back_exactly(void **state)
+{
+  struct store_fixture *fixture = *state;
+  struct store_balance_row balance = { .user = 20, .asset = 3, .version = 7 };
+  struct store_system_row systems[2] = {
+    { .partition = 0, .asset = 3, .account = LEDGER_ISSUANCE, .label = "", .sum = HF_AMOUNT_MIN },
+    { .partition = 2, .asset = 3, .account = LEDGER_SPEND, .label = "p", .sum = HF_AMOUNT_MAX },
+  };
+  for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++)
+    balance.balance.bucket[i] = HF_AMOUNT_MAX - (hf_amount)i;
+  balance.balance.claimed_total = ((hf_amount)1 << 64) + 1;
+  balance.balance.spent_total = HF_AMOUNT_MAX;
+  const struct store_repair repair = {
+    .balances = &balance, .balances_count = 1, .systems = systems, .systems_count = 2
+  };
+  assert_int_equal(store_sqlite_repair(fixture->engine, &repair), HF_OK);
+  struct seen_balances seen = { .count = 0 };
+  assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &seen), HF_OK);
+  assert_int_equal(seen.count, 1);
+  assert_int_equal(seen.row.user, 20);
+  assert_int_equal(seen.row.version, 7);
+  assert_memory_equal(&seen.row.balance, &balance.balance, sizeof(balance.balance));
+  struct seen_systems totals = { .count = 0 };
+  assert_int_equal(store_sqlite_each_system(fixture->engine, see_system, &totals), HF_OK);
+  assert_int_equal(totals.count, 2);
+  for (size_t i = 0; i < 2; i++) {
+    assert_true(totals.rows[i].sum == systems[i].sum);
+    assert_int_equal(totals.rows[i].account, systems[i].account);
+    assert_string_equal(totals.rows[i].label, systems[i].label);
+  }
+}
+
+/* ---- projections and walks ------------------------------------------------------------------- */
+
+static void project_all(struct store_fixture *fixture, uint32_t limit)
+{
+  for (uint32_t p = 0; p < 1u << FIXTURE_PARTITION_BITS; p++) {
+    bool more = true;
+    while (more) {
+      struct store_request *request = store_request_new(STORE_PROJECT);
+      request->project.partition = p;
+      request->project.limit = limit;
+      world_read(&fixture->world, request, STORE_OK);
+      more = request->project.more;
+      store_request_free(request);
+    }
+  }
+}
+
+static void test_project_when_done_in_steps_then_balances_and_system_totals_follow(void **state)
+{
+  struct store_fixture *fixture = *state;
+  const struct world_user *user = some_ops(fixture);
+  struct seen_balances seen = { .count = 0 };
+  struct seen_systems totals = { .count = 0 };
+  project_all(fixture, 1);
+  project_all(fixture, 100); /* nothing is counted twice */
+  assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &seen), HF_OK);
+  assert_int_equal(seen.count, 1);
+  assert_int_equal(seen.row.version, user->state.version);
+  assert_memory_equal(&seen.row.balance, &user->state.assets[0].balance,
+                      sizeof(seen.row.balance));
+  assert_int_equal(store_sqlite_each_system(fixture->engine, see_system, &totals), HF_OK);
+  hf_amount sum = ledger_total(&user->state.assets[0].balance);
+  assert_int_equal(totals.count, 2);
+  for (size_t i = 0; i < totals.count; i++) {
+    assert_true(totals.rows[i].account == LEDGER_REWARDS ? totals.rows[i].sum == -1000
+                                                         : totals.rows[i].sum == 300);
+    sum += totals.rows[i].sum;
+  }
+  assert_true(sum == 0);
+}
+
+struct seen_rows {
+  size_t users, batches, holds, blocks, outcomes;
+  struct store_hold_row hold;
+  struct store_block_row block;
+};
+static bool see_user(void *arg, const struct store_user_row *row)
+{
+  struct seen_rows *seen = arg;
+  seen->users += row->external_id.size == strlen("someone");
+  return true;
+}
+static bool see_batch(void *arg, const struct store_batch *batch)
+{
+  struct seen_rows *seen = arg;
+  assert_int_equal(batch->number, ++seen->batches);
+  return true;
+}
+static bool see_hold(void *arg, const struct store_hold_row *row)
+{
+  struct seen_rows *seen = arg;
+  seen->holds++;
+  seen->hold = *row;
+  return true;
+}
+static bool see_block(void *arg, const struct store_block_row *row)
+{
+  struct seen_rows *seen = arg;
+  seen->blocks++;
+  seen->block = *row;
+  return true;
+}
+static bool see_outcome(void *arg, const struct store_outcome *row)
+{
+  struct seen_rows *seen = arg;
+  assert_int_equal(row->error, HF_E_INSUFFICIENT_FUNDS);
+  assert_int_equal(row->batch, 1);
+  seen->outcomes++;
+  return true;
+}
+
+static void see_all(struct store_engine *engine, uint32_t partition, struct seen_rows *seen)
+{
+  *seen = (struct seen_rows){ .users = 0 };
+  assert_int_equal(store_sqlite_each_user(engine, partition, see_user, seen), HF_OK);
+  assert_int_equal(store_sqlite_each_batch(engine, partition, see_batch, seen), HF_OK);
+  assert_int_equal(store_sqlite_each_hold(engine, partition, see_hold, seen), HF_OK);
+  assert_int_equal(store_sqlite_each_block(engine, partition, see_block, seen), HF_OK);
+  assert_int_equal(store_sqlite_each_outcome(engine, partition, see_outcome, seen), HF_OK);
+}
+
+static void test_walks_when_rows_are_of_one_partition_then_only_there(void **state)
+{
+  struct store_fixture *fixture = *state;
+  struct seen_rows seen;
+  (void)some_ops(fixture);
+  see_all(fixture->engine, 1, &seen);
+  assert_int_equal(seen.users, 1);
+  assert_int_equal(seen.batches, 1);
+  assert_int_equal(seen.holds, 1);
+  assert_int_equal(seen.blocks, 1);
+  assert_int_equal(seen.outcomes, 1);
+  see_all(fixture->engine, 2, &seen);
+  assert_int_equal(seen.users + seen.batches + seen.holds + seen.blocks + seen.outcomes, 0);
+}
+
+static void test_repair_when_projections_are_wrong_then_they_are_the_callers_truth(void **state)
+{
+  struct store_fixture *fixture = *state;
+  const struct world_user *user = some_ops(fixture);
+  struct seen_rows seen;
+  see_all(fixture->engine, 1, &seen);
+  const struct store_balance_row balance = { .user = user->row.id,
+                                             .asset = 1,
+                                             .version = user->state.version,
+                                             .balance = user->state.assets[0].balance };
+  const struct store_repair repair = { .balances = &balance,
+                                       .balances_count = 1,
+                                       .holds = &seen.hold,
+                                       .holds_count = 1,
+                                       .blocks = &seen.block,
+                                       .blocks_count = 1 };
+  assert_int_equal(run(fixture, "UPDATE holds SET open=0;DELETE FROM blocks"), SQLITE_OK);
+  assert_int_equal(store_sqlite_repair(fixture->engine, &repair), HF_OK);
+  check_loaded(&fixture->world, user);
+  project_all(fixture, 100); /* the marks stand at the journal's end */
+  struct seen_balances balances = { .count = 0 };
+  assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &balances), HF_OK);
+  assert_int_equal(balances.count, 1);
+  const struct store_replay_run replay = { .started_us = 1, .ended_us = 2, .entries = 4 };
+  assert_int_equal(store_sqlite_replay_run(fixture->engine, &replay), HF_OK);
+  assert_int_equal(integer(fixture, "SELECT sum(entries) FROM replay_runs"), 4);
+}
+
+/* ---- erasure --------------------------------------------------------------------------------- */
+
+static bool file_has(const struct store_fixture *fixture, const char *text)
+{
+  static char content[4u << 20];
+  char path[300];
+  (void)config_of(fixture, path);
+  FILE *file = fopen(path, "rb");
+  assert_non_null(file);
+  size_t size = fread(content, 1, sizeof(content), file);
+  assert_int_equal(fclose(file), 0);
+  assert_true(size > 0 && size < sizeof(content));
+  return memmem(content, size, text, strlen(text)) != NULL;
+}
+
+static void test_erase_when_checkpointed_then_the_text_is_not_in_the_file(void **state)
+{
+  static const char text[] = "{\"reason\":\"welcome\"}";
+  struct store_fixture *fixture = *state;
+  const struct world_user *user = some_ops(fixture);
+  struct store_row row = { .table = STORE_T_META, .action = STORE_ERASE };
+  row.meta.op = user->history[0]->id;
+  close_engine(fixture);
+  assert_true(file_has(fixture, text));
+  reopen_surely(fixture);
+  world_take_over(&fixture->world);
+  (void)world_stage_rows(&fixture->world, 1, &row, 1);
+  world_must_commit(&fixture->world);
+  close_engine(fixture);
+  assert_false(file_has(fixture, text));
+  reopen_surely(fixture);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_sqlite, fixture_teardown)
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    TEST(test_open_when_fresh_then_the_schema_is_recorded),
+    TEST(test_open_when_migrated_before_then_nothing_is_applied_again),
+    TEST(test_open_when_other_partition_bits_are_wished_then_those_of_the_file),
+    TEST(test_open_when_a_checksum_differs_then_refused),
+    TEST(test_open_when_the_schema_is_newer_then_refused),
+    TEST(test_open_when_the_schema_is_old_and_migrate_is_off_then_refused),
+    TEST(test_open_when_the_file_is_not_ours_then_refused_and_untouched),
+    TEST(test_open_when_another_has_the_lock_then_refused_until_it_closes),
+    TEST(test_open_when_read_only_then_beside_the_server_and_without_writing),
+    TEST(test_ledger_tables_when_updated_or_deleted_then_the_database_refuses),
+    TEST(test_selfcheck_when_a_trigger_is_missing_then_it_is_said),
+    TEST(test_statements_when_explained_then_none_scans_or_sorts_but_the_whole_table_ones),
+    TEST(test_journal_statements_when_explained_then_none_scans),
+    cmocka_unit_test(test_amount_column_when_compared_as_bytes_then_sorts_as_the_number),
+    TEST(test_repair_when_amounts_are_extreme_then_they_come_back_exactly),
+    TEST(test_project_when_done_in_steps_then_balances_and_system_totals_follow),
+    TEST(test_walks_when_rows_are_of_one_partition_then_only_there),
+    TEST(test_repair_when_projections_are_wrong_then_they_are_the_callers_truth),
+    TEST(test_erase_when_checkpointed_then_the_text_is_not_in_the_file),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

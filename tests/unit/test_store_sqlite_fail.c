@@ -1,0 +1,237 @@
+/* The SQLite store on a disk that fails: every write and sync of a commit in turn, once and until
+ * it is healed. What was answered must be what is there, now and after a loss of power. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "tests/support/failing_vfs.h"
+#include "tests/support/store_check.h"
+#include "tests/support/store_world.h"
+
+#define PARTITION_BITS 2u
+
+struct sick {
+  char folder[64], path[96];
+  struct failing_vfs *vfs;
+  struct store_world world;
+  struct world_user *user;
+};
+
+static void open_engine(struct sick *sick)
+{
+  char why[256] = "";
+  const struct store_sqlite_config config = {
+    .path = sick->path,
+    .partition_bits = PARTITION_BITS,
+    .readers = 1,
+    .cache_bytes = 1u << 20,
+    .migrate = true,
+    .vfs = failing_vfs_name(sick->vfs),
+  };
+  if (store_sqlite_open(&config, &sick->world.engine, why) != HF_OK)
+    fail_msg("%s", why);
+}
+
+static int setup(void **state)
+{
+  const char *base = getenv("TMPDIR");
+  struct sick *sick = rt_alloc(sizeof(*sick));
+  (void)snprintf(sick->folder, sizeof(sick->folder), "%.30s/holdfast-sick-XXXXXX",
+                 base != NULL ? base : "/tmp");
+  assert_non_null(mkdtemp(sick->folder));
+  (void)snprintf(sick->path, sizeof(sick->path), "%s/store.db", sick->folder);
+  sick->vfs = failing_vfs_new(4711);
+  open_engine(sick);
+  world_init(&sick->world, sick->world.engine);
+  sick->user = world_user_add(&sick->world, 1, NULL, NULL);
+  (void)world_simple(&sick->world, sick->user, LEDGER_T_GRANT, 1, 1000000);
+  world_must_commit(&sick->world);
+  *state = sick;
+  return 0;
+}
+
+static int teardown(void **state)
+{
+  static const char *const ends[] = { "", "-wal", "-journal", ".lock" };
+  struct sick *sick = *state;
+  sick->world.engine->ops->close(sick->world.engine);
+  world_deinit(&sick->world);
+  failing_vfs_free(sick->vfs);
+  for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s%s", sick->path, ends[i]);
+    (void)unlink(path);
+  }
+  assert_int_equal(rmdir(sick->folder), 0);
+  rt_free(sick);
+  return 0;
+}
+
+/* Whether the batch is there, by the engine that is open. */
+static bool is_there(struct sick *sick, const struct store_batch *batch)
+{
+  struct store_request *request = store_request_new(STORE_OPEN_PARTITION);
+  request->open_partition.partition = batch->partition;
+  world_read(&sick->world, request, STORE_OK);
+  bool there = request->open_partition.next_batch == batch->number + 1u;
+  if (!there)
+    assert_int_equal(request->open_partition.next_batch, batch->number);
+  store_request_free(request);
+  return there;
+}
+
+static void power_loss(struct sick *sick)
+{
+  failing_vfs_cut(sick->vfs, 1, false);
+  sick->world.engine->ops->close(sick->world.engine);
+  failing_vfs_restore(sick->vfs);
+  open_engine(sick);
+}
+
+/* Makes one commit while the disk fails; what it says must be so, now and after a loss of power.
+ * Returns its status. */
+static enum store_status commit_on_sick_disk(struct sick *sick, uint64_t first, uint64_t count,
+                                             int code, bool lose_power)
+{
+  struct world_mark mark = world_mark(sick->user);
+  for (unsigned i = 0; i < 20; i++)
+    (void)world_simple(&sick->world, sick->user, LEDGER_T_SPEND, 1, 1);
+  struct store_request *request = world_commit_build(&sick->world);
+  failing_vfs_fail(sick->vfs, first, count, code);
+  sick->world.engine->ops->execute(sick->world.engine, request);
+  failing_vfs_fail(sick->vfs, 0, 0, 0);
+  enum store_status status = request->status;
+  const struct store_batch batch = request->commit.batches[0];
+  if (lose_power)
+    power_loss(sick);
+  bool there = is_there(sick, &batch);
+  switch (status) {
+  case STORE_OK: assert_true(there); break;
+  case STORE_UNAVAILABLE: assert_false(there); break;
+  default: assert_int_equal(status, STORE_UNKNOWN);
+  }
+  if (there) {
+    request->status = STORE_OK;
+    for (size_t i = 0; i < request->commit.units_count; i++)
+      request->commit.units[i]->status = STORE_OK;
+    world_commit_done(&sick->world, request);
+    ledger_user_deinit(&mark.state);
+  } else {
+    world_back(&mark);
+  }
+  store_request_free(request);
+  world_take_over(&sick->world);
+  check_loaded(&sick->world, sick->user);
+  return status;
+}
+
+/* Each call of a commit fails in turn, until one goes through whole. */
+static void fail_each_call(struct sick *sick, uint64_t count, int code, bool lose_power)
+{
+  unsigned refused = 0;
+  for (uint64_t first = 1; first < 100; first++) {
+    uint64_t before = failing_vfs_calls(sick->vfs);
+    enum store_status status = commit_on_sick_disk(sick, first, count, code, lose_power);
+    refused += status != STORE_OK;
+    if (status == STORE_OK && failing_vfs_calls(sick->vfs) - before < first)
+      break;
+  }
+  assert_true(refused > 0);
+  (void)world_simple(&sick->world, sick->user, LEDGER_T_SPEND, 1, 1);
+  world_must_commit(&sick->world);
+}
+
+static void test_commit_when_any_write_fails_once_then_the_answer_is_true(void **state)
+{
+  fail_each_call(*state, 1, SQLITE_IOERR_WRITE, false);
+}
+
+static void test_commit_when_any_sync_fails_once_then_the_answer_is_true(void **state)
+{
+  fail_each_call(*state, 1, SQLITE_IOERR_FSYNC, false);
+}
+
+static void test_commit_when_the_disk_is_full_then_unavailable_and_nothing_is_there(void **state)
+{
+  struct sick *sick = *state;
+  assert_int_equal(commit_on_sick_disk(sick, 1, UINT64_MAX, SQLITE_FULL, false),
+                   STORE_UNKNOWN); /* not even a fence can be written */
+  assert_int_equal(commit_on_sick_disk(sick, 1, 1, SQLITE_FULL, false), STORE_UNAVAILABLE);
+  fail_each_call(sick, 1, SQLITE_FULL, false);
+}
+
+static void test_commit_when_the_disk_fails_and_power_goes_then_what_was_answered_is_true(
+  void **state)
+{
+  fail_each_call(*state, 1, SQLITE_IOERR_FSYNC, true);
+  fail_each_call(*state, 1, SQLITE_IOERR_WRITE, true);
+}
+
+static void test_commit_when_the_disk_stays_broken_then_unknown_until_healed(void **state)
+{
+  fail_each_call(*state, UINT64_MAX, SQLITE_IOERR_WRITE, false);
+  fail_each_call(*state, UINT64_MAX, SQLITE_IOERR_FSYNC, true);
+}
+
+/* Requests of other partitions share the transaction's fate. */
+static void test_commit_many_when_the_disk_fails_then_all_are_unavailable(void **state)
+{
+  struct sick *sick = *state;
+  struct world_user *other = world_user_add(&sick->world, 2, NULL, NULL);
+  struct store_request *requests[2];
+  world_must_commit(&sick->world);
+  struct world_mark marks[2] = { world_mark(sick->user), world_mark(other) };
+  (void)world_simple(&sick->world, sick->user, LEDGER_T_SPEND, 1, 1);
+  requests[0] = world_commit_build(&sick->world);
+  (void)world_simple(&sick->world, other, LEDGER_T_GRANT, 1, 1);
+  requests[1] = world_commit_build(&sick->world);
+  failing_vfs_fail(sick->vfs, 1, 1, SQLITE_IOERR_WRITE);
+  sick->world.engine->ops->commit_many(sick->world.engine, requests, 2);
+  for (unsigned i = 0; i < 2; i++) {
+    assert_int_equal(requests[i]->status, STORE_UNAVAILABLE);
+    assert_false(is_there(sick, &requests[i]->commit.batches[0]));
+    store_request_free(requests[i]);
+    world_back(&marks[i]);
+  }
+  world_take_over(&sick->world);
+  (void)world_simple(&sick->world, sick->user, LEDGER_T_SPEND, 1, 1);
+  (void)world_simple(&sick->world, other, LEDGER_T_GRANT, 1, 1);
+  world_must_commit(&sick->world);
+}
+
+static void test_open_partition_when_the_disk_fails_then_unavailable_and_works_after(void **state)
+{
+  struct sick *sick = *state;
+  struct store_request *request = store_request_new(STORE_OPEN_PARTITION);
+  request->open_partition.partition = 3;
+  failing_vfs_fail(sick->vfs, 1, 1, SQLITE_IOERR_WRITE);
+  world_read(&sick->world, request, STORE_UNAVAILABLE);
+  world_read(&sick->world, request, STORE_OK);
+  assert_in_range(request->open_partition.epoch, 2, 3);
+  store_request_free(request);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    TEST(test_commit_when_any_write_fails_once_then_the_answer_is_true),
+    TEST(test_commit_when_any_sync_fails_once_then_the_answer_is_true),
+    TEST(test_commit_when_the_disk_is_full_then_unavailable_and_nothing_is_there),
+    TEST(test_commit_when_the_disk_fails_and_power_goes_then_what_was_answered_is_true),
+    TEST(test_commit_when_the_disk_stays_broken_then_unknown_until_healed),
+    TEST(test_commit_many_when_the_disk_fails_then_all_are_unavailable),
+    TEST(test_open_partition_when_the_disk_fails_then_unavailable_and_works_after),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
