@@ -186,19 +186,18 @@ static void sleep_until(struct uv_side *side, uint64_t until_us)
   side->polled_us = clock_us(CLOCK_MONOTONIC);
 }
 
+/* Sockets are looked at now and then however busy the loops keep each other. */
 static void run_turns(struct uv_side *side, rt_ctx *ctx)
 {
   while (!rt_loop_done(ctx)) {
     uint64_t until_us = rt_turn(ctx);
     uint64_t dry_us = ctx->clock_us;
-    if (until_us == 0) {
-      if (dry_us - side->polled_us >= POLL_US) {
-        look_at_sockets(side, dry_us);
-      }
-    } else if (!spin(side, ctx, until_us) && rt_sleep_prepare(ctx)) {
+    if (until_us != 0 && !spin(side, ctx, until_us) && rt_sleep_prepare(ctx)) {
       sleep_until(side, until_us);
       rt_sleep_end(ctx);
       note_gap(side, dry_us, side->polled_us);
+    } else if (dry_us - side->polled_us >= POLL_US) {
+      look_at_sockets(side, dry_us);
     }
   }
 }

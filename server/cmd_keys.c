@@ -49,7 +49,7 @@ static int keys_create(struct store_engine *engine, const struct options *option
 {
   char text[HF_KEY_TEXT_MAX];
   uint32_t set = scopes_parse(scope_text);
-  if (set == 0 || strlen(name) > 64u || strpbrk(name, "\"\\\n") != NULL) {
+  if (set == 0 || name[0] == '\0' || strlen(name) > 64u || strpbrk(name, "\"\\\n") != NULL) {
     fprintf(stderr, "holdfast keys create: --scopes takes a comma-separated list of ledger:write, "
                     "ledger:read, users:write, users:read, admin; --name 1 to 64 characters\n");
     return EXIT_USAGE;

@@ -5,12 +5,14 @@
  * Ways to fail: the store or the address cannot be had (exit 3); the drain does not end in the
  *   grace time (exit 1: nothing acknowledged is lost); a second signal (the process just dies). */
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -228,49 +230,88 @@ static void say_started(const struct serve *serve, const char *first_key)
   unsigned port = front_port(serve->front);
   bool six = strchr(serve->host, ':') != NULL;
   const char *left = six ? "[" : "", *right = six ? "]" : "";
-  const char *key = first_key[0] != '\0' ? first_key : "$HOLDFAST_ADMIN_KEY";
+  const char *key = first_key[0] != '\0'           ? first_key
+                    : serve->front_config.admin.given ? "$HOLDFAST_ADMIN_KEY"
+                                                      : "<service key>";
   printf("holdfast %s serves on http://%s%s%s:%u\n", HF_VERSION, left, serve->host, right, port);
   if (first_key[0] != '\0')
     printf("admin key (shown this once): %s\n", first_key);
-  printf("try: curl -H 'Authorization: Bearer %s' http://%s%s%s:%u/v1/assets\n", key, left,
+  printf("try: curl -H \"Authorization: Bearer %s\" http://%s%s%s:%u/v1/assets\n", key, left,
          serve->host, right, port);
   fflush(stdout);
 }
 
-/* Waits until the listeners are there, or until a loop has failed. */
-static bool wait_listening(struct serve *serve)
+/* Waits until the listeners are there: true; until a loop has failed: false. A signal ends it too,
+ * with its number. */
+static bool wait_listening(struct serve *serve, const sigset_t *set, int *ret_signal)
 {
   struct timespec pause = {.tv_nsec = 200000};
   for (unsigned waited_us = 0; waited_us < START_WAIT_US; waited_us += 200) {
-    if (atomic_load(&serve->failed))
-      return false;
     if (front_ready(serve->front))
       return true;
-    nanosleep(&pause, NULL);
+    int number = sigtimedwait(set, NULL, &pause);
+    if (atomic_load(&serve->failed))
+      return false;
+    if (number > 0) {
+      *ret_signal = number;
+      return true;
+    }
   }
   /* The store is slow to open: the listeners are up and answer 503 until it has. */
   return front_port(serve->front) != 0;
 }
 
+/* Signals that came for the same reason are over; from here a further one ends the process. */
+static void unblock_signals(const sigset_t *set)
+{
+  struct timespec now = {0};
+  while (sigtimedwait(set, NULL, &now) > 0) {
+  }
+  signal(SIGTERM, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
+  pthread_sigmask(SIG_UNBLOCK, set, NULL);
+}
+
 static int run(struct serve *serve, const char *first_key)
 {
   sigset_t set;
-  int number = 0;
+  int number = 0, code = EXIT_STORE;
   block_signals(&set);
   if (!node_start(&serve->node)) {
     fprintf(stderr, "holdfast: cannot start the loops: %s\n", strerror(errno));
     return EXIT_STORE;
   }
-  if (wait_listening(serve)) {
-    say_started(serve, first_key);
-    sigwait(&set, &number);
+  if (wait_listening(serve, &set, &number)) {
+    code = EXIT_DONE;
+    if (number == 0) {
+      say_started(serve, first_key);
+      sigwait(&set, &number);
+    }
     log_line(LOG_INFO, "serve", "draining");
   }
-  /* From here a second signal ends the process at once. */
-  signal(SIGTERM, SIG_DFL);
-  signal(SIGINT, SIG_DFL);
-  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-  return EXIT_DONE;
+  unblock_signals(&set);
+  return code;
+}
+
+/* The loops share the port by SO_REUSEPORT, which would let another server of ours in as well. */
+static bool port_is_free(const char *host, uint16_t port)
+{
+  char service[8];
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
+  struct addrinfo *found = NULL;
+  bool is_free = true;
+  int on = 1;
+  snprintf(service, sizeof service, "%u", port);
+  if (port == 0 || getaddrinfo(host, service, &hints, &found) != 0)
+    return true; /* the listeners say what is wrong with the address */
+  int probe = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe >= 0) {
+    setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    is_free = bind(probe, found->ai_addr, found->ai_addrlen) == 0 || errno != EADDRINUSE;
+    close(probe);
+  }
+  freeaddrinfo(found);
+  return is_free;
 }
 
 int cmd_serve(int argc, char **argv)
@@ -289,6 +330,10 @@ int cmd_serve(int argc, char **argv)
   if (!configure_front(&serve))
     goto out;
   code = EXIT_STORE;
+  if (!port_is_free(serve.front_config.host, serve.front_config.port)) {
+    fprintf(stderr, "holdfast: %s is in use\n", serve.options.listen);
+    goto out;
+  }
   struct store_engine *engine = cli_open_store(&serve.options, false);
   if (engine == NULL)
     goto out;

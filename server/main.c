@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "server/cli.h"
 
@@ -27,6 +28,7 @@ static void usage(FILE *out)
 int main(int argc, char **argv)
 {
   signal(SIGPIPE, SIG_IGN);
+  umask(077); /* what the program writes is its owner's alone */
   if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
     usage(stdout);
     return EXIT_DONE;

@@ -88,6 +88,8 @@ bool node_stop(struct node *node, uint64_t grace_us)
     rt_stop(node->runtime, grace_us);
     complete = rt_join(node->runtime);
   }
+  if (!complete)
+    return false; /* a job may still use the store: the process ends and takes it all along */
   if (node->driver != NULL)
     driver_uv_free(node->driver);
   pool_port_free(node->port);

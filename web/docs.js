@@ -41,6 +41,11 @@ function limitsOf(schema) {
   return said.join("; ");
 }
 
+function drawLimits(schema) {
+  const limits = limitsOf(schema);
+  return limits ? el("div", { class: "quiet" }, limits) : null;
+}
+
 /** Prose with `code` in it. */
 function prose(text) {
   return (text || "").split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
@@ -52,8 +57,7 @@ function fieldsOf(schema) {
     el("span", { class: "nowrap" }, el("code", {}, name),
       required.includes(name) ? el("b", { title: "required" }, " *") : ""),
     typeOf(field),
-    el("span", {}, prose(field.description),
-      limitsOf(field) ? el("div", { class: "quiet" }, limitsOf(field)) : ""),
+    el("span", {}, prose(field.description), drawLimits(field)),
   ]);
   return table(["Field", "Type", "Meaning"], rows);
 }
@@ -68,8 +72,7 @@ function parametersOf(operation) {
         parameter.required ? el("b", { title: "required" }, " *") : ""),
       parameter.in,
       typeOf(parameter.schema),
-      el("span", {}, prose(parameter.description),
-        limitsOf(parameter.schema) ? el("div", { class: "quiet" }, limitsOf(parameter.schema)) : ""),
+      el("span", {}, prose(parameter.description), drawLimits(parameter.schema)),
     ])));
 }
 
@@ -97,7 +100,7 @@ function curlOf(method, path, operation) {
     }
     lines.push('-H "Content-Type: application/json"', `-d '${JSON.stringify(example)}'`);
   }
-  return el("pre", {}, lines.join(" \\\n     "));
+  return el("pre", { tabindex: 0 }, lines.join(" \\\n     "));
 }
 
 function contentOf(title, content) {
@@ -105,10 +108,12 @@ function contentOf(title, content) {
   if (!type) return null;
   const schema = media.schema || {};
   return el("div", { class: "section" },
-    el("h3", {}, title, " ", el("span", { class: "quiet" }, type)),
+    el("h3", {}, title, " ", el("span", { class: "quiet" }, type),
+      schema.$ref ? [" ", schemaLink(schema.$ref.split("/").pop())] : null),
     schema.$ref
       ? el("details", {},
-        el("summary", {}, resolve(schema).description, " ", schemaLink(schema.$ref.split("/").pop())),
+        el("summary", {}, "Fields"),
+        el("p", {}, prose(resolve(schema).description)),
         fieldsOf(resolve(schema)))
       : null);
 }
@@ -167,8 +172,9 @@ function draw() {
   contents.append(el("h2", {}, "reference"), el("a", { href: "#errors" }, "Error codes"),
     el("a", { href: "#schemas" }, "Schemas"));
   main.append(el("h2", { id: "errors" }, "Error codes"), el("section", { class: "panel" },
-    table(["Status", "Code", "Retry", "Meaning"], description["x-errors"].map((error) =>
-      [String(error.status), el("code", {}, error.code), error.retryable ? "yes" : "", error.title]))));
+    table(["Status", "Code", "Retry", "Meaning"], description["x-errors"].map((error) => [
+      String(error.status), el("code", {}, error.code), error.retryable ? "yes" : "",
+      error.title]))));
   main.append(el("h2", { id: "schemas" }, "Schemas"),
     ...Object.entries(description.components.schemas).map(([name, schema]) =>
       drawSchema(name, schema)));

@@ -6,16 +6,17 @@
 
 #include "holdfast/rt.h"
 
-/* X(NAME, from, to, kind, payload, meaning). kind: ask, reply, tell, or
- * hand-over of an ask. A pointer in the payload moves with the message; the reply brings it back. */
+/* X(NAME, from, to, kind, payload, meaning). kind: ask, reply, tell, or hand-over of an ask.
+ * A pointer in the payload moves with the message; the reply brings it back. */
 #define HF_MESSAGES(X)                                                                             \
-  X(SUBMIT, "front, transit, sweep", "user", "ask", "struct hf_op *", "judge, stage and persist")  \
-  X(DONE, "user, transit", "front, transit, sweep", "reply", "struct hf_op *",                              \
+  X(SUBMIT, "front, transit", "user", "ask", "struct hf_op *", "judge, stage and persist")         \
+  X(DONE, "user, transit", "front, transit", "reply", "struct hf_op *",                            \
     "applied, refused or unknown; durable unless error is retryable")                              \
   X(BALANCES, "front", "user", "ask", "struct hf_view *", "committed balances")                    \
   X(BALANCES_DONE, "user", "front", "reply", "struct hf_view *", "a copy of the committed state")  \
-  X(PEEK, "front, transit", "user", "ask", "struct hf_peek *", "does the user exist, is it open")  \
-  X(PEEK_DONE, "user", "front, transit", "reply", "struct hf_peek *", "found, status, version")    \
+  X(PEEK, "front, sweep", "user", "ask", "struct hf_peek *",                                       \
+    "does the user exist, is it open; releases what has expired")                                  \
+  X(PEEK_DONE, "user", "front, sweep", "reply", "struct hf_peek *", "found, status, version")      \
   X(SET_STATUS, "front", "user", "ask", "struct hf_peek *", "open or close the user, durably")     \
   X(PERSIST, "user, names, transit, catalog", "store", "ask", "struct store_unit *",               \
     "commit this unit in order")                                                                   \
@@ -23,8 +24,10 @@
     "durable, or a hit, conflict or failure: see status")                                          \
   X(RESUME, "user", "store", "tell", "hf_id",                                                      \
     "the user knows what was handed back: its units are fresh again")                              \
-  X(READ, "any", "store", "ask", "struct store_request *", "one read")                             \
-  X(READ_DONE, "store", "any", "reply", "struct store_request *", "its answer")                    \
+  X(READ, "front, user, names, transit, catalog, sweep", "store", "ask", "struct store_request *", \
+    "one read")                                                                                    \
+  X(READ_DONE, "store", "front, user, names, transit, catalog, sweep", "reply",                    \
+    "struct store_request *", "its answer")                                                        \
   X(STORE_ANSWER, "port", "store", "tell", "struct store_request *", "the port's one answer")      \
   X(CREATE, "front", "names", "ask", "struct hf_create *", "make a user")                          \
   X(CREATE_DONE, "names", "front", "reply", "struct hf_create *", "the user, or why not")          \
@@ -36,8 +39,8 @@
   X(ASSET_DONE, "catalog", "front", "reply", "struct hf_catalog_change *", "known on every loop")  \
   X(LEARN, "catalog", "catalog", "ask", "struct hf_catalog_change *", "copy this into your cache") \
   X(LEARN_DONE, "catalog", "catalog", "reply", "struct hf_catalog_change *", "copied")             \
-  X(OPENED, "store", "catalog, names, transit, sweep", "tell", "none",                             \
-    "the loop's partitions are open: resume what was under way")
+  X(OPENED, "store", "catalog, names, transit, sweep", "tell", "uint64_t",                         \
+    "open: resume what was under way; names: the next user's serial")
 
 enum hf_message {
   HF_MESSAGE_FIRST = RT_OP_APP - 1,

@@ -287,6 +287,7 @@ struct store_scan { /* the journal of a partition in order of seq; export, verif
   struct ledger_entry *entries;
   struct store_text *bodies;
   struct store_text *metadata; /* parallel; NULL when none or erased */
+  struct store_salt { uint8_t bytes[16]; } *salts; /* of metadata, parallel; else zero */
 };
 
 struct store_request {

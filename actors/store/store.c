@@ -114,16 +114,20 @@ static void store_turn_end(rt_ctx *ctx, void *state)
   store_flush(ctx, state);
 }
 
+/* A commit in flight is the port's: its late answer comes to store_drop. */
 static void store_passivate(rt_ctx *ctx, void *state)
 {
   struct store_actor *store = state;
   (void)ctx;
-  for (unsigned i = 0; i < store->lanes_count; i++)
-    if (store->lanes[i].flight != NULL)
-      store_request_free(store->lanes[i].flight);
   store_fence_clear(store);
   rt_free(store->partitions);
   rt_free(store->lanes);
+}
+
+static void store_drop(const rt_env *env)
+{
+  if (env->op == HF_STORE_ANSWER)
+    store_request_free(env->payload.p.ptr);
 }
 
 static void store_check(const void *state)
@@ -150,4 +154,5 @@ const rt_class hf_store_class = {
     .turn_end = store_turn_end,
     .passivate = store_passivate,
     .check = store_check,
+    .drop = store_drop,
 };

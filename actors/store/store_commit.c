@@ -366,5 +366,6 @@ void store_committed(rt_ctx *ctx, struct store_actor *store, struct store_reques
     answer_hits(ctx, store, request);
   else
     fail_all(ctx, store, request);
-  rt_want_turn_end(ctx);
+  /* What gathered meanwhile goes before the settling begins: the store works while the loop does. */
+  store_flush(ctx, store);
 }

@@ -2,7 +2,8 @@
  *
  * Happy path: the payer's debit and the transfer row are durable; DRIVE brings the op; the payee is
  *   credited under a key made of the transfer's id, so that a second credit is a replay; the row is
- *   marked; the payer's asker is answered once the credit is durable.
+ *   marked, durably, so that whoever reads it later sees what the payer is told; then the payer's
+ *   asker is answered.
  * Ways to fail: the payee cannot be credited now (tried again with backoff; who waits is told 503,
  *   unknown, and learns the outcome by the same key); the payee has no room for it, in its
  *   balance or its number of assets (bounced to the payer); a crash (the partition's open transfers are read when it opens).
@@ -162,9 +163,8 @@ static void transit_drive(rt_ctx *ctx, struct transit_actor *transit, struct hf_
 {
   struct store_transfer_row row = row_of(op);
   struct drive *drive = drive_find(transit, row.id);
-  bool settled = row.state != STORE_TRANSFER_TRANSIT;
-  if (settled || (drive != NULL && drive->row.state != STORE_TRANSFER_TRANSIT)) {
-    op->error = end_error(settled ? &row : &drive->row);
+  if (row.state != STORE_TRANSFER_TRANSIT) {
+    op->error = end_error(&row);
     rt_reply(ctx, op->asker, op->corr, HF_DONE, &op, sizeof op);
     return;
   }
@@ -190,7 +190,6 @@ static void transit_done(rt_ctx *ctx, struct transit_actor *transit, struct hf_o
     drive->row.credit = id;
     drive->state = DRIVE_MARKING;
     drive->failures = 0;
-    answer_asking(ctx, drive, end_error(&drive->row));
     drive_go(ctx, transit, drive);
   } else if (!bounce && !hf_error_info(error)->retryable) {
     drive->state = DRIVE_BOUNCING;
@@ -207,7 +206,7 @@ static void transit_marked(rt_ctx *ctx, struct transit_actor *transit, struct st
     drive_wait(ctx, drive);
     return;
   }
-  CHECK(drive->asking == NULL);
+  answer_asking(ctx, drive, end_error(&drive->row));
   HASH_DEL(transit->drives, drive);
   hf_gauge(ctx, HF_M_TRANSIT_OPEN, HASH_COUNT(transit->drives));
   rt_free(drive);

@@ -233,8 +233,7 @@ static void resume(struct api_call *call, enum api_ask kind, void *answer)
     struct item *item = &batch->items[peek->index];
     item->op->command.payee_closed = peek->status == LEDGER_CLOSED;
     if (peek->error != HF_OK)
-      item_fail_with(item, peek->error,
-                     peek->error == HF_E_USER_NOT_FOUND ? "to_user_id" : NULL);
+      item_fail_with(item, peek->error, peek->error == HF_E_USER_NOT_FOUND ? "to_user_id" : NULL);
     rt_free(peek);
   } else {
     CHECK(kind == API_ASK_OP);
@@ -256,10 +255,12 @@ static void parse_item(struct api_call *call, struct api_parse *parse, const jso
     item_fail(item, &problem);
 }
 
+/* A transfer changes its payee too. */
 static bool is_of_one_user(const struct batch *batch)
 {
-  for (uint32_t i = 1; i < batch->count; i++) {
-    if (batch->items[i].op->user != batch->items[0].op->user)
+  for (uint32_t i = 0; i < batch->count; i++) {
+    const struct hf_op *op = batch->items[i].op;
+    if (op->user != batch->items[0].op->user || op->command.type == LEDGER_T_TRANSFER)
       return false;
   }
   return true;

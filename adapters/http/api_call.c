@@ -17,15 +17,23 @@
 #include "holdfast/check.h"
 
 #define RETRY_AFTER_S 1u
+#define USER_SERIAL_BITS 44u /* the smallest room for one: that of the SQLite store */
+_Static_assert(USER_SERIAL_BITS <= RT_SERIAL_BITS, "a user's serial is its actor's");
 
-rt_ctx *api_ctx(const struct api_call *call) { return call->loop->ctx; }
+rt_ctx *api_ctx(const struct api_call *call)
+{
+  return call->loop->ctx;
+}
 
 unsigned api_partition_bits(const struct api_call *call)
 {
   return hf_setup_of(call->loop->ctx)->partition_bits;
 }
 
-bool api_is_over(const struct api_call *call) { return call->exchange == NULL; }
+bool api_is_over(const struct api_call *call)
+{
+  return call->exchange == NULL;
+}
 
 const struct store_asset_row *api_asset_by_id(const void *loop, uint16_t id)
 {
@@ -44,7 +52,10 @@ struct http_exchange *api_take_exchange(struct api_call *call)
   return exchange;
 }
 
-static const char *text_or_null(const char *text) { return text[0] == '\0' ? NULL : text; }
+static const char *text_or_null(const char *text)
+{
+  return text[0] == '\0' ? NULL : text;
+}
 
 void api_refuse(struct api_call *call, const struct json_problem *problem)
 {
@@ -53,11 +64,11 @@ void api_refuse(struct api_call *call, const struct json_problem *problem)
   CHECK(problem->error != HF_OK);
   const struct hf_error_info *info = hf_error_info(problem->error);
   const struct http_problem reply = {
-      .error = problem->error,
-      .detail = text_or_null(problem->detail),
-      .field = text_or_null(problem->field),
-      .suggestion = text_or_null(problem->suggestion),
-      .retry_after_s = info->retryable ? RETRY_AFTER_S : 0,
+    .error = problem->error,
+    .detail = text_or_null(problem->detail),
+    .field = text_or_null(problem->field),
+    .suggestion = text_or_null(problem->suggestion),
+    .retry_after_s = info->retryable ? RETRY_AFTER_S : 0,
   };
   if (problem->error == HF_E_OVERLOADED)
     front_count(call->loop, FRONT_M_OVERLOADED, 1);
@@ -110,17 +121,16 @@ void api_send_tagged(struct api_call *call)
 
 bool api_allowed(struct api_call *call, const struct json_problem *problem)
 {
-  if (problem != NULL && problem->error != HF_OK) {
+  const bool forbidden =
+      call->route->auth == ROUTE_SERVICE && !api_auth_allows(&call->caller, call->route->scopes);
+  const bool wrong = problem != NULL && problem->error != HF_OK;
+  /* Syntax before scope, scope before what exists. */
+  if (wrong && (!forbidden || hf_error_info(problem->error)->status == 400))
     api_refuse(call, problem);
-    return false;
-  }
-  if (call->route->auth == ROUTE_SERVICE &&
-      !api_auth_allows(&call->caller, call->route->scopes)) {
+  else if (forbidden)
     api_fail(call, HF_E_FORBIDDEN);
-    return false;
-  }
-  call->allowed = true;
-  return true;
+  call->allowed = !wrong && !forbidden;
+  return call->allowed;
 }
 
 json_t *api_body(struct api_call *call, struct json_problem *problem)
@@ -136,6 +146,20 @@ hf_id api_param_id(struct api_call *call, unsigned index, struct json_problem *p
   if (!hf_id_parse(text.at, text.size, &id))
     json_problem_set(problem, HF_E_INVALID_ID, NULL, "the path has no id of this server");
   return id;
+}
+
+void api_check_user(const struct api_call *call, hf_id user, const char *field,
+                    struct json_problem *problem)
+{
+  if (hf_id_serial(user, api_partition_bits(call)) >> USER_SERIAL_BITS != 0)
+    json_problem_set(problem, HF_E_USER_NOT_FOUND, field, "no user has this id");
+}
+
+hf_id api_param_user(struct api_call *call, unsigned index, struct json_problem *problem)
+{
+  const hf_id user = api_param_id(call, index, problem);
+  api_check_user(call, user, NULL, problem);
+  return user;
 }
 
 bool api_key_digest(struct api_call *call, struct json_problem *problem,
@@ -181,8 +205,7 @@ uint64_t api_cursor_of(struct api_call *call, const void *bound, size_t bound_si
   return position;
 }
 
-void api_write_next(struct api_call *call, const void *bound, size_t bound_size,
-                    uint64_t position)
+void api_write_next(struct api_call *call, const void *bound, size_t bound_size, uint64_t position)
 {
   struct json_out *out = &call->loop->out;
   uint8_t query[BOUND_MAX];
@@ -211,16 +234,28 @@ bool api_has_room(struct api_call *call)
     api_fail(call, HF_E_DRAINING);
   else if (catalog_of(loop->ctx) == NULL)
     api_fail(call, HF_E_UNAVAILABLE);
-  else if (!rt_ingress_open(loop->ctx))
-    api_fail(call, HF_E_OVERLOADED);
+  /* A closed ingress stops the reading of sockets (front.c); what was read is still asked for, and
+   * refused only when there is really no room. */
   return !api_is_over(call);
+}
+
+/* The kind, and enough of the pointer to tell asks of one kind to one actor apart. */
+#define KIND_BITS 4u
+static uint32_t corr_of(enum api_ask kind, const void *payload)
+{
+  return (uint32_t)kind | (uint32_t)((uintptr_t)payload >> 4) << KIND_BITS;
+}
+
+static enum api_ask kind_of(uint32_t corr)
+{
+  return (enum api_ask)(corr & ((1u << KIND_BITS) - 1u));
 }
 
 static bool ask(struct api_call *call, rt_id to, uint16_t op, void *payload, enum api_ask kind)
 {
   CHECK(call->allowed && call->resume != NULL);
   if (rt_ask(call->loop->ctx, to, op, &payload, sizeof payload, api_deadline_us(call),
-             (uint32_t)kind) != RT_OK)
+             corr_of(kind, payload)) != RT_OK)
     return false;
   call->asks++;
   return true;
@@ -239,7 +274,8 @@ bool api_ask_op(struct api_call *call, struct hf_op *op)
 bool api_ask_view(struct api_call *call, struct hf_view *view)
 {
   view->owner = call;
-  return ask(call, hf_user_actor(view->user, api_partition_bits(call)), HF_BALANCES, view, API_ASK_VIEW);
+  return ask(call, hf_user_actor(view->user, api_partition_bits(call)), HF_BALANCES, view,
+             API_ASK_VIEW);
 }
 
 bool api_ask_peek(struct api_call *call, struct hf_peek *peek, bool set_status)
@@ -272,10 +308,14 @@ bool api_ask_read(struct api_call *call, struct store_request *request)
 enum hf_error api_read_error(const struct store_request *request, enum hf_error not_found)
 {
   switch ((enum store_status)request->status) {
-  case STORE_OK: return HF_OK;
-  case STORE_NOT_FOUND: return not_found;
-  case STORE_CORRUPT: return HF_E_INTERNAL;
-  default: return HF_E_UNAVAILABLE;
+  case STORE_OK:
+    return HF_OK;
+  case STORE_NOT_FOUND:
+    return not_found;
+  case STORE_CORRUPT:
+    return HF_E_INTERNAL;
+  default:
+    return HF_E_UNAVAILABLE;
   }
 }
 
@@ -317,10 +357,14 @@ void api_call_rest(struct api_call *call)
 static enum hf_error echo_error(unsigned op)
 {
   switch (op) {
-  case RT_OP_EXPIRED: return HF_E_TIMEOUT;
-  case RT_OP_OVERLOADED: return HF_E_OVERLOADED;
-  case RT_OP_DOWN: return HF_E_UNAVAILABLE;
-  default: return HF_OK;
+  case RT_OP_EXPIRED:
+    return HF_E_TIMEOUT;
+  case RT_OP_OVERLOADED:
+    return HF_E_OVERLOADED;
+  case RT_OP_DOWN:
+    return HF_E_UNAVAILABLE;
+  default:
+    return HF_OK;
   }
 }
 
@@ -365,7 +409,7 @@ static struct api_call *owner_of(enum api_ask kind, void *answer, enum hf_error 
 
 void api_answered(struct front_loop *loop, const rt_env *env)
 {
-  const enum api_ask kind = (enum api_ask)env->corr;
+  const enum api_ask kind = kind_of(env->corr);
   void *answer = env->payload.p.ptr;
   CHECK(answer != NULL);
   struct api_call *call = owner_of(kind, answer, echo_error(env->op));

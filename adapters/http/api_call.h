@@ -1,6 +1,7 @@
-/* api_call.h - one API request on its way: who asks, what was matched, what is asked, the reply.
+/* api_call.h - one API request on its way: who asks, what was matched and asked, the reply.
  *
- * Owner: the loop of its exchange. It lives until it is answered and every ask it has out came back.
+ * Owner: the loop of its exchange. It lives until it is answered and every ask that it has out came
+ *        back.
  * An answer may come after the exchange was answered in another way (its handler was late): then
  * replies go nowhere and whatever came back is freed as usual.
  * Order of judgement: authentication, route, size, syntax and types, scope, then what is asked. The
@@ -85,8 +86,13 @@ bool api_allowed(struct api_call *call, const struct json_problem *problem);
 
 /* The object in the body; NULL and a problem when it is none. json_decref it. */
 json_t *api_body(struct api_call *call, struct json_problem *problem);
-/* The path parameter as an id. */
+/* The path parameter as an id; the second also knows which ids no user can have. */
 hf_id api_param_id(struct api_call *call, unsigned index, struct json_problem *problem);
+hf_id api_param_user(struct api_call *call, unsigned index, struct json_problem *problem);
+/* An id is whatever fits 53 bits, but actors and stores have room for fewer users: the others do not
+ * exist, and are not asked for. */
+void api_check_user(const struct api_call *call, hf_id user, const char *field,
+                    struct json_problem *problem);
 /* The header's key, as a digest; false when there is none, which is a problem where the route
  * requires one. */
 bool api_key_digest(struct api_call *call, struct json_problem *problem,
@@ -97,8 +103,7 @@ bool api_key_digest(struct api_call *call, struct json_problem *problem,
 uint64_t api_cursor_of(struct api_call *call, const void *bound, size_t bound_size,
                        struct json_problem *problem);
 /* Writes "next_cursor":… ; position 0: null. */
-void api_write_next(struct api_call *call, const void *bound, size_t bound_size,
-                    uint64_t position);
+void api_write_next(struct api_call *call, const void *bound, size_t bound_size, uint64_t position);
 
 /* True when new work may be taken; else the call was answered 429 or 503. */
 bool api_has_room(struct api_call *call);

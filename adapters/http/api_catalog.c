@@ -1,4 +1,4 @@
-/* api_catalog.c - assets and service keys: changed by the catalog actor, read from this loop's copy.
+/* api_catalog.c - assets and service keys: the catalog actor changes them, the loop's copy is read.
  *
  * Happy path: parse, ask the catalog's home, reply when every loop knows.
  * Both are idempotent by what they are named: the same asset again is the same answer, another one
@@ -45,7 +45,7 @@ static void parse_asset(const json_t *body, struct store_asset_row *asset,
   asset->chain_decimals = CHAIN_DECIMALS_NONE;
   if (values[5] != NULL)
     asset->chain_decimals =
-        (uint8_t)json_in_integer(values[5], "chain_decimals", 0, CHAIN_DECIMALS_MAX, problem);
+      (uint8_t)json_in_integer(values[5], "chain_decimals", 0, CHAIN_DECIMALS_MAX, problem);
   if (problem->error == HF_OK && asset->chain[0] == '\0' &&
       (asset->contract[0] != '\0' || values[5] != NULL))
     json_problem_set(problem, HF_E_MISSING_FIELD, "chain",
@@ -60,7 +60,7 @@ static void resume_asset(struct api_call *call, enum api_ask kind, void *answer)
     api_fail(call, change->error);
   } else if (!api_is_over(call)) {
     const bool keyed =
-        http_field_get(http_request_of(call->exchange), "idempotency-key").at != NULL;
+      http_field_get(http_request_of(call->exchange), "idempotency-key").at != NULL;
     if (change->existed && keyed)
       http_add_header(call->exchange, "Idempotency-Replayed", "true");
     api_write_asset(api_out(call), &change->asset);
@@ -112,7 +112,7 @@ void api_asset_get(struct api_call *call)
   if (!api_allowed(call, &problem) || !api_has_room(call))
     return;
   const struct store_asset_row *asset =
-      catalog_asset_by_code(catalog_of(call->loop->ctx), code.at, code.size);
+    catalog_asset_by_code(catalog_of(call->loop->ctx), code.at, code.size);
   if (asset == NULL) {
     api_fail(call, HF_E_ASSET_NOT_FOUND);
     return;
@@ -139,7 +139,7 @@ static bool take_page(struct api_call *call, size_t (*count)(const struct catalo
   ret_page->count = count(catalog_of(call->loop->ctx));
   ret_page->from = from < ret_page->count ? (size_t)from : ret_page->count;
   ret_page->to =
-      ret_page->count - ret_page->from > limit ? ret_page->from + limit : ret_page->count;
+    ret_page->count - ret_page->from > limit ? ret_page->from + limit : ret_page->count;
   struct json_out *out = api_out(call);
   json_out_begin_object(out);
   json_out_key(out, "data");
@@ -295,7 +295,7 @@ static void resume_revoke(struct api_call *call, enum api_ask kind, void *answer
   struct hf_catalog_change *change = answer;
   const struct catalog *catalog = catalog_of(call->loop->ctx);
   const struct store_key_row *key =
-      catalog == NULL ? NULL : catalog_key(catalog, change->key.id, strlen(change->key.id));
+    catalog == NULL ? NULL : catalog_key(catalog, change->key.id, strlen(change->key.id));
   if (change->error != HF_OK) {
     api_fail(call, change->error);
   } else {

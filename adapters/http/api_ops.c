@@ -3,7 +3,7 @@
  * Happy path: parse, (peek at a transfer's payee,) submit, reply with what became durable.
  * Ways to fail: what is malformed never gets past the parser; a payee that is not there; the
  * ledger's refusals, which are remembered for the key; no room, deadline, store: 429 or 503.
- * Invariant: the reply of a replay has the bytes of the first one, as both come out of the entries. */
+ * Invariant: a replay's reply has the bytes of the first one, as both come out of the entries. */
 #include <string.h>
 
 #include "adapters/http/api_ops.h"
@@ -11,7 +11,10 @@
 #include "adapters/http/front_loop.h"
 #include "holdfast/check.h"
 
-void api_op_work_free(void *op) { hf_op_free(op); }
+void api_op_work_free(void *op)
+{
+  hf_op_free(op);
+}
 
 struct api_parse *api_parse_of(struct api_call *call, bool batch)
 {
@@ -29,10 +32,12 @@ void api_parse_whole_op(struct api_call *call, struct api_parse *parse, const js
   unsigned digits = 0;
   api_parse_op(parse, object, op, problem, &digits);
   const struct catalog *catalog = catalog_of(call->loop->ctx);
+  api_check_user(call, op->user, "user_id", problem);
+  api_check_user(call, op->command.counterparty, "to_user_id", problem);
   if (problem->error != HF_OK || catalog == NULL || !op->command.asset_given)
     return;
   const struct store_asset_row *asset =
-      catalog_asset_by_code(catalog, op->asset_code, strlen(op->asset_code));
+    catalog_asset_by_code(catalog, op->asset_code, strlen(op->asset_code));
   if (asset != NULL)
     api_parse_amount(op, asset->scale, digits, problem);
 }
@@ -53,9 +58,12 @@ struct api_write api_write_to(struct api_call *call)
 const char *api_error_detail(enum hf_error error)
 {
   switch (error) {
-  case HF_E_USER_NOT_FOUND: return "no user has this id";
-  case HF_E_IN_PROGRESS: return "wait, then retry with the same key";
-  default: return "";
+  case HF_E_USER_NOT_FOUND:
+    return "no user has this id";
+  case HF_E_IN_PROGRESS:
+    return "wait, then retry with the same key";
+  default:
+    return "";
   }
 }
 
@@ -237,7 +245,7 @@ static void resume_read(struct api_call *call, enum api_ask kind, void *answer)
   const struct store_op *op = request->get_op.out;
   const bool entry = request->get_op.entry;
   const enum hf_error error =
-      api_read_error(request, entry ? HF_E_ENTRY_NOT_FOUND : HF_E_OP_NOT_FOUND);
+    api_read_error(request, entry ? HF_E_ENTRY_NOT_FOUND : HF_E_OP_NOT_FOUND);
   if (error != HF_OK)
     api_fail(call, error);
   else if (op == NULL || op->refused || op->entries_count == 0)
@@ -262,5 +270,11 @@ static void read_op(struct api_call *call, bool entry)
   api_read(call, request);
 }
 
-void api_op_get(struct api_call *call) { read_op(call, false); }
-void api_entry_get(struct api_call *call) { read_op(call, true); }
+void api_op_get(struct api_call *call)
+{
+  read_op(call, false);
+}
+void api_entry_get(struct api_call *call)
+{
+  read_op(call, true);
+}

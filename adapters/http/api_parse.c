@@ -31,12 +31,12 @@ enum op_field {
 #define X(NAME, name, required) F_##NAME,
   OP_FIELDS(X)
 #undef X
-  F_COUNT
+    F_COUNT
 };
 
 static const struct json_in_field op_fields[F_COUNT] = {
 #define X(NAME, name, required) [F_##NAME] = {name, required},
-    OP_FIELDS(X)
+  OP_FIELDS(X)
 #undef X
 };
 
@@ -49,22 +49,22 @@ struct op_shape { /* which fields a type takes beside those that every type does
   unsigned may, must;
 };
 static const struct op_shape shapes[LEDGER_TYPE_COUNT] = {
-    [LEDGER_T_EARN] = {M(SOURCE), M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_SETTLE] = {0, M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_MATURE] = {0, M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_GRANT] = {M(SOURCE), M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_DEPOSIT] = {M(SOURCE), M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_SPEND] = {M(TO), M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_HOLD] = {M(TIMEOUT_S), M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_CAPTURE] = {M(AMOUNT) | M(FINAL) | M(TO), M(HOLD_ID)},
-    [LEDGER_T_VOID] = {M(AMOUNT), M(HOLD_ID)},
-    [LEDGER_T_BLOCK] = {M(BUCKET), M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_UNBLOCK] = {M(AMOUNT), M(BLOCK_ID)},
-    [LEDGER_T_TRANSFER] = {0, M(ASSET) | M(AMOUNT) | M(TO_USER_ID)},
-    [LEDGER_T_ADJUST] = {0, M(ASSET) | M(AMOUNT) | M(REASON)},
-    [LEDGER_T_QUARANTINE_IN] = {M(SOURCE), M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_RELEASE] = {0, M(ASSET) | M(AMOUNT)},
-    [LEDGER_T_REVERSE] = {M(AMOUNT), M(REVERSES)},
+  [LEDGER_T_EARN] = {M(SOURCE), M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_SETTLE] = {0, M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_MATURE] = {0, M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_GRANT] = {M(SOURCE), M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_DEPOSIT] = {M(SOURCE), M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_SPEND] = {M(TO), M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_HOLD] = {M(TIMEOUT_S), M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_CAPTURE] = {M(AMOUNT) | M(FINAL) | M(TO), M(HOLD_ID)},
+  [LEDGER_T_VOID] = {M(AMOUNT), M(HOLD_ID)},
+  [LEDGER_T_BLOCK] = {M(BUCKET), M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_UNBLOCK] = {M(AMOUNT), M(BLOCK_ID)},
+  [LEDGER_T_TRANSFER] = {0, M(ASSET) | M(AMOUNT) | M(TO_USER_ID)},
+  [LEDGER_T_ADJUST] = {0, M(ASSET) | M(AMOUNT) | M(REASON)},
+  [LEDGER_T_QUARANTINE_IN] = {M(SOURCE), M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_RELEASE] = {0, M(ASSET) | M(AMOUNT)},
+  [LEDGER_T_REVERSE] = {M(AMOUNT), M(REVERSES)},
 };
 
 void api_parse_deinit(struct api_parse *parse)
@@ -101,8 +101,8 @@ static void check_shape(const json_t *const values[], const struct hf_op *op, bo
   for (unsigned i = 0; i < F_COUNT; i++) {
     const unsigned bit = 1u << i;
     const char *type = ledger_type_text(op->command.type);
-    const bool known = ((shape->may | shape->must | EVERY) & bit) != 0 &&
-                       (batch || i != F_IDEMPOTENCY_KEY);
+    const bool known =
+      ((shape->may | shape->must | EVERY) & bit) != 0 && (batch || i != F_IDEMPOTENCY_KEY);
     if (values[i] != NULL && !known) {
       json_problem_set(problem, HF_E_UNKNOWN_FIELD, op_fields[i].name, "\"%s\" does not take it",
                        type);
@@ -206,7 +206,7 @@ static void write_metadata(struct api_parse *parse, const json_t *const values[]
   struct json_out *out = &parse->text;
   json_out_clear(out);
   const struct json_in_text reason =
-      json_in_text(values[F_REASON], "reason", 1, HF_REASON_MAX, problem);
+    json_in_text(values[F_REASON], "reason", 1, HF_REASON_MAX, problem);
   if (values[F_METADATA] != NULL && !json_is_object(values[F_METADATA]))
     json_problem_set(problem, HF_E_INVALID_FIELD, "metadata", "must be a JSON object");
   if (problem->error != HF_OK || (reason.at == NULL && values[F_METADATA] == NULL))
@@ -297,15 +297,15 @@ void api_parse_op(struct api_parse *parse, const json_t *object, struct hf_op *o
   take_label(values[F_TO], "to", op, problem);
   take_label(values[F_SOURCE], "source", op, problem);
   take_bucket(values[F_BUCKET], op, problem);
-  command->timeout_s = (uint32_t)json_in_integer(values[F_TIMEOUT_S], "timeout_s", 1,
-                                                 API_TIMEOUT_S_MAX, problem);
+  command->timeout_s =
+    (uint32_t)json_in_integer(values[F_TIMEOUT_S], "timeout_s", 1, API_TIMEOUT_S_MAX, problem);
   command->final = json_in_boolean(values[F_FINAL], "final", true, problem);
   command->effective_us =
-      json_in_past(values[F_EFFECTIVE_AT], "effective_at", parse->now_us, problem);
+    json_in_past(values[F_EFFECTIVE_AT], "effective_at", parse->now_us, problem);
   command->if_version = -1;
   if (values[F_IF_VERSION] != NULL)
     command->if_version =
-        json_in_integer(values[F_IF_VERSION], "if_version", 0, (int64_t)HF_ID_MAX, problem);
+      json_in_integer(values[F_IF_VERSION], "if_version", 0, (int64_t)HF_ID_MAX, problem);
   write_metadata(parse, values, problem);
   if (parse->batch)
     take_key(values[F_IDEMPOTENCY_KEY], op, problem);

@@ -15,7 +15,7 @@
 #define API_TIMEOUT_S_MAX 315360000u /* of a hold: ten years */
 #define API_METADATA_MAX 4096u       /* canonical bytes of `metadata` alone */
 
-struct api_parse { /* what all ops of a request have in common, and working memory */
+struct api_parse {        /* what all ops of a request have in common, and working memory */
   int64_t now_us;         /* wall clock */
   const char *key_id;     /* of the service key that asks */
   const char *request_id; /* becomes the entries' correlation id */

@@ -8,7 +8,7 @@
 const struct api_param_info api_params[API_PARAM_COUNT] = {
 #define X(NAME, name_, schema_, text_)                                                             \
   [API_PARAM_##NAME] = {.name = name_, .schema = schema_, .text = text_},
-    API_PARAMS(X)
+  API_PARAMS(X)
 #undef X
 };
 
@@ -148,6 +148,5 @@ int64_t api_query_time(const struct api_query *query, enum api_param param, int6
 bool api_query_is(const struct api_query *query, enum api_param param, const char *text)
 {
   const struct http_slice value = query->values[param];
-  return value.at != NULL && value.size == strlen(text) &&
-         memcmp(value.at, text, value.size) == 0;
+  return value.at != NULL && value.size == strlen(text) && memcmp(value.at, text, value.size) == 0;
 }

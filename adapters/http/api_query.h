@@ -36,7 +36,7 @@ enum api_param {
 #define X(NAME, name, schema, text) API_PARAM_##NAME,
   API_PARAMS(X)
 #undef X
-  API_PARAM_COUNT
+    API_PARAM_COUNT
 };
 
 struct api_param_info {

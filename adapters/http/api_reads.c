@@ -1,17 +1,17 @@
-/* api_reads.c - what is read from the store or from a user's actor: balances, entries, holds, blocks.
+/* api_reads.c - what is read from the store or a user's actor: balances, entries, holds, blocks.
  *
- * Happy path: parse, ask, write what came. An entries page that the store gave up on before it found
- * anything is asked on for a bounded number of times.
- * Invariant: a page's cursor names the last thing seen, so that inserts do not move what follows. */
+ * Happy path: parse, ask, write what came. A page of entries that the store gave up on before it
+ * found anything is asked on for a bounded number of times.
+ * Invariant: a page's cursor names the last thing seen, so inserts do not move what follows. */
 #include <string.h>
 
 #include "adapters/http/api_ops.h"
 #include "adapters/http/front_loop.h"
 #include "holdfast/check.h"
 
-#define SCAN_MAX 5000u  /* rows that one read of entries looks at */
-#define SCANS_MAX 20u   /* reads for one page */
-#define ZEROS_MAX 64u   /* assets that a balance reply shows although the user has none */
+#define SCAN_MAX 5000u /* rows that one read of entries looks at */
+#define SCANS_MAX 20u  /* reads for one page */
+#define ZEROS_MAX 64u  /* assets that a balance reply shows although the user has none */
 
 void api_read(struct api_call *call, struct store_request *request)
 {
@@ -28,7 +28,7 @@ static const struct store_asset_row *asset_wanted(struct api_call *call)
   if (code.at == NULL)
     return NULL;
   const struct store_asset_row *asset =
-      catalog_asset_by_code(catalog_of(call->loop->ctx), code.at, code.size);
+    catalog_asset_by_code(catalog_of(call->loop->ctx), code.at, code.size);
   if (asset == NULL)
     api_fail(call, HF_E_ASSET_NOT_FOUND);
   return asset;
@@ -154,8 +154,8 @@ void api_balances_get(struct api_call *call)
   struct json_problem problem = {0};
   const int64_t now_us = (int64_t)rt_wall_us(call->loop->ctx);
   const struct balances_work parsed = {
-      .user = api_param_id(call, 0, &problem),
-      .at_us = api_query_time(&call->query, API_PARAM_AT, now_us, &problem),
+    .user = api_param_user(call, 0, &problem),
+    .at_us = api_query_time(&call->query, API_PARAM_AT, now_us, &problem),
   };
   check_asset_code(call, &problem);
   if (api_query_is(&call->query, API_PARAM_AXIS, "effective"))
@@ -249,9 +249,9 @@ void api_entries_get(struct api_call *call)
   const struct http_slice type = call->query.values[API_PARAM_TYPE];
   unsigned type_number = 0;
   struct entries_bound bound = {
-      .user = api_param_id(call, 0, &problem),
-      .from_us = api_query_time(&call->query, API_PARAM_FROM, 0, &problem),
-      .to_us = api_query_time(&call->query, API_PARAM_TO, 0, &problem),
+    .user = api_param_user(call, 0, &problem),
+    .from_us = api_query_time(&call->query, API_PARAM_FROM, 0, &problem),
+    .to_us = api_query_time(&call->query, API_PARAM_TO, 0, &problem),
   };
   const unsigned limit = api_query_limit(&call->query, &problem);
   check_asset_code(call, &problem);
@@ -319,9 +319,9 @@ static void resume_holds(struct api_call *call, enum api_ask kind, void *answer)
   struct store_request *request = answer;
   const bool list = request->kind == STORE_LIST_HOLDS;
   const enum hf_error error =
-      api_read_error(request, list                              ? HF_E_USER_NOT_FOUND
-                              : request->kind == STORE_GET_HOLD ? HF_E_HOLD_NOT_FOUND
-                                                                : HF_E_BLOCK_NOT_FOUND);
+    api_read_error(request, list                              ? HF_E_USER_NOT_FOUND
+                            : request->kind == STORE_GET_HOLD ? HF_E_HOLD_NOT_FOUND
+                                                              : HF_E_BLOCK_NOT_FOUND);
   if (error != HF_OK)
     api_fail(call, error);
   else if (list && !request->list_holds.user_found)
@@ -337,7 +337,7 @@ void api_holds_get(struct api_call *call)
 {
   struct json_problem problem = {0};
   const bool open_only = api_query_is(&call->query, API_PARAM_STATE, "open");
-  const struct holds_bound bound = {api_param_id(call, 0, &problem), open_only};
+  const struct holds_bound bound = {api_param_user(call, 0, &problem), open_only};
   const unsigned limit = api_query_limit(&call->query, &problem);
   if (!open_only && call->query.values[API_PARAM_STATE].at != NULL &&
       !api_query_is(&call->query, API_PARAM_STATE, "any"))
@@ -369,5 +369,11 @@ static void read_one(struct api_call *call, enum store_kind kind)
   api_read(call, request);
 }
 
-void api_hold_get(struct api_call *call) { read_one(call, STORE_GET_HOLD); }
-void api_block_get(struct api_call *call) { read_one(call, STORE_GET_BLOCK); }
+void api_hold_get(struct api_call *call)
+{
+  read_one(call, STORE_GET_HOLD);
+}
+void api_block_get(struct api_call *call)
+{
+  read_one(call, STORE_GET_BLOCK);
+}

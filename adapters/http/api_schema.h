@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 enum api_type {
-  API_TEXT,    /* more: further keywords, such as "maxLength":64; NULL: none */
-  API_WORD,    /* a string out of `more`: words separated by blanks */
-  API_WORDS,   /* an array of such */
+  API_TEXT,  /* more: further keywords, such as "maxLength":64; NULL: none */
+  API_WORD,  /* a string out of `more`: words separated by blanks */
+  API_WORDS, /* an array of such */
   API_ID,
-  API_AMOUNT,  /* a decimal string */
+  API_AMOUNT, /* a decimal string */
   API_TIME,
   API_INTEGER, /* more: further keywords */
   API_BOOLEAN,

@@ -33,7 +33,7 @@ static bool is_operational(const struct route *route)
          (route->id == ROUTE_LIVEZ || route->id == ROUTE_READYZ || route->id == ROUTE_METRICS);
 }
 
-/* The second listener has three routes only. With it, the first gives them to known callers only. */
+/* The second listener has three routes. With it, the first gives them to known callers only. */
 static bool needs_key(const struct front_loop *loop, const struct route_match *match,
                       struct http_slice path, bool admin)
 {
@@ -112,7 +112,7 @@ static bool within_rate(struct api_call *call, struct front_rate rate, const cha
   if (rate.requests == 0)
     return true;
   const struct front_quota quota =
-      front_limit_take(limit, rate, name, strlen(name), rt_now_us(call->loop->ctx));
+    front_limit_take(limit, rate, name, strlen(name), rt_now_us(call->loop->ctx));
   (void)snprintf(text, sizeof text, "\"%s\";q=%u;w=%u", policy, rate.requests, rate.window_s);
   http_add_header(call->exchange, "RateLimit-Policy", text);
   (void)snprintf(text, sizeof text, "\"%s\";r=%u;t=%u", policy, quota.remaining, quota.reset_s);
@@ -120,9 +120,9 @@ static bool within_rate(struct api_call *call, struct front_rate rate, const cha
   if (quota.passed)
     return true;
   front_count(call->loop, metric, 1);
-  http_reply_problem(api_take_exchange(call),
-                     &(struct http_problem){.error = HF_E_RATE_LIMITED,
-                                            .retry_after_s = quota.retry_s});
+  http_reply_problem(
+    api_take_exchange(call),
+    &(struct http_problem){.error = HF_E_RATE_LIMITED, .retry_after_s = quota.retry_s});
   return false;
 }
 
@@ -199,8 +199,8 @@ static bool step_parameters(struct api_call *call, const struct route_match *mat
   const struct http_request *request = http_request_of(call->exchange);
   struct json_problem problem = {0};
   hf_bytes_clear(&call->loop->text);
-  char *room = (char *)hf_bytes_reserve(&call->loop->text,
-                                        request->path.size + request->query.size + 1);
+  char *room =
+    (char *)hf_bytes_reserve(&call->loop->text, request->path.size + request->query.size + 1);
   for (unsigned i = 0; i < match->params_count; i++) {
     call->params[i] = match->params[i];
     if (memchr(match->params[i].at, '%', match->params[i].size) == NULL)
@@ -246,11 +246,11 @@ enum hf_error api_head_check(struct front_loop *loop, const struct http_request 
   const struct http_slice length = http_field_get(head, "content-length");
   struct api_caller caller;
   *ret_body_max = match.route != NULL && match.route->body_max > ROUTE_BODY_MAX
-                      ? match.route->body_max
-                      : ROUTE_BODY_MAX;
+                    ? match.route->body_max
+                    : ROUTE_BODY_MAX;
   /* Five digits and more, or a length that only shows at the end. */
   const bool may_be_large =
-      length.size >= 5 || http_field_get(head, "transfer-encoding").at != NULL;
+    length.size >= 5 || http_field_get(head, "transfer-encoding").at != NULL;
   if (!may_be_large)
     return HF_OK;
   if (needs_key(loop, &match, head->path, admin) && !authenticate(loop, head, &caller))

@@ -27,7 +27,10 @@ static void reply_health(struct api_call *call, const char *status, const char *
   api_send(call, 200);
 }
 
-void api_livez_get(struct api_call *call) { reply_health(call, "ok", "loop", "ok"); }
+void api_livez_get(struct api_call *call)
+{
+  reply_health(call, "ok", "loop", "ok");
+}
 
 void api_readyz_get(struct api_call *call)
 {
@@ -121,8 +124,8 @@ void api_flags_get(struct api_call *call)
 /* ---- pages ----------------------------------------------------------------------------------- */
 
 /* Replies with bytes that never change while the process runs, or 304. */
-static void reply_fixed(struct api_call *call, const char *etag, const char *type,
-                        const void *data, size_t size)
+static void reply_fixed(struct api_call *call, const char *etag, const char *type, const void *data,
+                        size_t size)
 {
   const struct http_slice known = http_field_get(http_request_of(call->exchange), "if-none-match");
   http_add_header(call->exchange, "ETag", etag);
@@ -171,4 +174,7 @@ void api_admin_get(struct api_call *call)
   reply_file(call, (struct http_slice){"admin.html", 10});
 }
 
-void api_file_get(struct api_call *call) { reply_file(call, call->params[0]); }
+void api_file_get(struct api_call *call)
+{
+  reply_file(call, call->params[0]);
+}

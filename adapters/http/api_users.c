@@ -65,12 +65,12 @@ static void parse_create(struct api_call *call, const json_t *body, struct hf_cr
                          struct json_problem *problem)
 {
   static const struct json_in_field fields[] = {
-      {"kind", true}, {"external_id", false}, {"profile", false}};
+    {"kind", true}, {"external_id", false}, {"profile", false}};
   const json_t *values[3];
   json_in_take(body, fields, 3, problem, values);
   take_kind(values[0], create, problem);
   const struct json_in_text external =
-      json_in_text(values[1], "external_id", 1, HF_EXTERNAL_ID_MAX, problem);
+    json_in_text(values[1], "external_id", 1, HF_EXTERNAL_ID_MAX, problem);
   if (external.at != NULL) {
     create->has_external_id = true;
     memcpy(create->external_id, external.at, external.size);
@@ -102,13 +102,13 @@ static void resume_create(struct api_call *call, enum api_ask kind, void *answer
     api_fail(call, create->error);
   } else {
     const struct store_user_row user = {
-        .id = create->user,
-        .kind = create->kind,
-        .status = LEDGER_OPEN,
-        .created_us = create->created_us,
-        .external_id = {create->has_external_id ? create->external_id : NULL,
-                        strlen(create->external_id)},
-        .profile = create->profile,
+      .id = create->user,
+      .kind = create->kind,
+      .status = LEDGER_OPEN,
+      .created_us = create->created_us,
+      .external_id = {create->has_external_id ? create->external_id : NULL,
+                      strlen(create->external_id)},
+      .profile = create->profile,
     };
     api_write_user(api_out(call), &user);
     api_send(call, call->route->status);
@@ -173,7 +173,7 @@ static void resume_read(struct api_call *call, enum api_ask kind, void *answer)
 void api_user_get(struct api_call *call)
 {
   struct json_problem problem = {0};
-  const hf_id id = api_param_id(call, 0, &problem);
+  const hf_id id = api_param_user(call, 0, &problem);
   if (!api_allowed(call, &problem) || !api_has_room(call))
     return;
   call->resume = resume_read;
@@ -194,7 +194,7 @@ void api_user_find(struct api_call *call)
   struct store_request *request = store_request_new(STORE_GET_NAME);
   request->get_name.digest = hf_external_id_digest(external.at, external.size);
   request->get_name.partition =
-      hf_digest_partition(&request->get_name.digest, api_partition_bits(call));
+    hf_digest_partition(&request->get_name.digest, api_partition_bits(call));
   request->get_name.name_kind = STORE_NAME_EXTERNAL_ID;
   call->resume = resume_read;
   api_read(call, request);
@@ -228,7 +228,7 @@ void api_user_status(struct api_call *call)
   static const struct json_in_field fields[] = {{"status", true}};
   struct json_problem problem = {0};
   const json_t *values[1] = {NULL};
-  const hf_id id = api_param_id(call, 0, &problem);
+  const hf_id id = api_param_user(call, 0, &problem);
   json_t *body = api_body(call, &problem);
   if (body != NULL)
     json_in_take(body, fields, 1, &problem, values);

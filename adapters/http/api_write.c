@@ -125,7 +125,8 @@ static void write_references(struct json_out *out, const struct ledger_entry *en
     json_out_key(out, "reverses");
     json_out_id(out, entry->ref);
     break;
-  default: break;
+  default:
+    break;
   }
 }
 
@@ -266,17 +267,17 @@ static void write_time_or_null(struct json_out *out, int64_t unix_us)
 void api_write_hold(const struct api_write *to, const struct store_hold_row *hold, int64_t now_us)
 {
   static const char *const states[] = {
-      [STORE_HOLD_OPEN] = "open",
-      [STORE_HOLD_CAPTURED] = "captured",
-      [STORE_HOLD_VOIDED] = "voided",
-      [STORE_HOLD_EXPIRED] = "expired",
+    [STORE_HOLD_OPEN] = "open",
+    [STORE_HOLD_CAPTURED] = "captured",
+    [STORE_HOLD_VOIDED] = "voided",
+    [STORE_HOLD_EXPIRED] = "expired",
   };
   struct json_out *out = to->out;
   const struct store_asset_row *asset = asset_of(to, hold->asset);
   CHECK(hold->state < sizeof states / sizeof states[0]);
   /* The clock decides, not the sweep that comes some time after it. */
   const bool overdue =
-      hold->state == STORE_HOLD_OPEN && hold->expires_us != 0 && hold->expires_us <= now_us;
+    hold->state == STORE_HOLD_OPEN && hold->expires_us != 0 && hold->expires_us <= now_us;
   json_out_begin_object(out);
   json_out_key(out, "id");
   json_out_id(out, hold->id);

@@ -1,10 +1,10 @@
 /* front.c - the front door's actor and listeners.
  *
  * Happy path: front_start listens; requests go to api_serve, answers to api_answered.
- * Ways to fail: no socket (front_start's result, or `failed` for a loop that had to wait for the
+ * Ways to fail: no socket (front_start's result, or `failed` for a loop that had to wait for its
  * port); the runtime is full (sockets rest until front_ingress); the runtime ends (answers of
  * accepted requests still go out, everything new gets 503).
- * Invariants: api code runs in a turn of this actor or between rt_enter and rt_leave, never both. */
+ * Invariant: api code runs in a turn of this actor, or between rt_enter and rt_leave. */
 #include "front.h"
 
 #include <errno.h>
@@ -131,8 +131,8 @@ static int listen_on(struct front_loop *loop, struct front_listener *listener, c
                      uint16_t port, struct http_loop **ret_http)
 {
   errno = 0;
-  *ret_http = http_loop_new(loop->ctx, host, port, &loop->front->config.limits, on_request,
-                            on_head, &front_observer, listener);
+  *ret_http = http_loop_new(loop->ctx, host, port, &loop->front->config.limits, on_request, on_head,
+                            &front_observer, listener);
   if (*ret_http != NULL)
     return 0;
   return errno == 0 ? -EIO : -errno;
@@ -155,8 +155,7 @@ static int listen_when_known(struct front_loop *loop)
   if (error == 0 && config->admin_host != NULL && loop->admin == NULL && (port != 0 || first)) {
     error = listen_on(loop, &loop->admin_listener, config->admin_host, port, &loop->admin);
     if (error == 0 && first)
-      atomic_store_explicit(&front->admin_port, http_loop_port(loop->admin),
-                            memory_order_relaxed);
+      atomic_store_explicit(&front->admin_port, http_loop_port(loop->admin), memory_order_relaxed);
   }
   return error;
 }
@@ -223,7 +222,9 @@ static rt_status front_handle(rt_ctx *ctx, void *state, const rt_env *env)
   CHECK(loop != NULL && !loop->entered);
   loop->entered = true;
   switch (env->op) {
-  case RT_OP_TIMER: tick(loop); break;
+  case RT_OP_TIMER:
+    tick(loop);
+    break;
   case RT_OP_STOPPING:
     loop->give_up_us = env->payload.u[0] > CLOSE_EARLY_US ? env->payload.u[0] - CLOSE_EARLY_US : 1;
     drain(loop);
@@ -236,8 +237,11 @@ static rt_status front_handle(rt_ctx *ctx, void *state, const rt_env *env)
   case HF_PEEK_DONE:
   case HF_READ_DONE:
   case HF_CREATE_DONE:
-  case HF_ASSET_DONE: api_answered(loop, env); break;
-  default: CHECK(env->op == HF_DONE); /* answers only come here */
+  case HF_ASSET_DONE:
+    api_answered(loop, env);
+    break;
+  default:
+    CHECK(env->op == HF_DONE); /* answers only come here */
   }
   loop->entered = false;
   return RT_OK;
@@ -256,19 +260,19 @@ static bool front_idle(const void *state)
   return open == 0 || rt_now_us(loop->ctx) >= loop->give_up_us;
 }
 
-static const uint8_t front_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, HF_KIND_USER,
-                                        HF_KIND_NAMES, 0};
+static const uint8_t front_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, HF_KIND_USER, HF_KIND_NAMES,
+                                        0};
 
 const rt_class hf_front_class = {
-    .name = "front",
-    .kind = HF_KIND_FRONT,
-    .flags = RT_CLASS_PER_LOOP,
-    .state_bytes = sizeof(struct front_state),
-    .stash_max = 0,
-    .may_ask = front_may_ask,
-    .load = front_load,
-    .handle = front_handle,
-    .idle = front_idle,
+  .name = "front",
+  .kind = HF_KIND_FRONT,
+  .flags = RT_CLASS_PER_LOOP,
+  .state_bytes = sizeof(struct front_state),
+  .stash_max = 0,
+  .may_ask = front_may_ask,
+  .load = front_load,
+  .handle = front_handle,
+  .idle = front_idle,
 };
 
 /* ---- start and stop -------------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* front.h - the front door: listeners on every loop, and the actor that asks for the clients.
  *
  * Owner: struct front is made before the runtime starts and freed after it ended; it is read-only
- *        in between but for the words marked atomic. Everything else belongs to one loop.
- * Flow:  socket -> http -> api_call -> rt_ask to user, names, catalog, store -> this actor -> reply.
+ *        in between, but for the words marked atomic. Everything else belongs to one loop.
+ * Flow:  socket -> http -> api_call -> rt_ask (user, names, catalog, store) -> this actor -> reply.
  *        What cannot be asked because the runtime is full is answered 429 or 503 before it was
  *        accepted, and the sockets are not read on until front_ingress.
  * Time:  rt_now_us for deadlines and rates, rt_wall_us for what clients see. */
@@ -38,16 +38,16 @@ struct front_config { /* what it points to outlives the front door */
   struct http_limits limits;  /* body_max is raised to what the routes need */
   struct api_admin_key admin; /* of the environment */
   uint8_t cursor_secret[API_CURSOR_KEY_SIZE]; /* the same over restarts and nodes */
-  struct front_rate key_rate;     /* per service key; requests 0: none */
-  struct front_rate address_rate; /* per client address; requests 0: none */
-  bool rate_loopback;             /* the address rate counts loopback addresses too */
-  const char *const *origins;     /* allowed for browsers' cross-origin requests; exact */
+  struct front_rate key_rate;                 /* per service key; requests 0: none */
+  struct front_rate address_rate;             /* per client address; requests 0: none */
+  bool rate_loopback;                         /* the address rate counts loopback addresses too */
+  const char *const *origins; /* allowed for browsers' cross-origin requests; exact */
   size_t origins_count;
   const struct front_flag *flags;
   size_t flags_count;
-  const char *version;     /* of the server */
-  unsigned metric_base;    /* id of the first FRONT_M_* cell */
-  int log_level;           /* enum front_log_level: below it nothing is built */
+  const char *version;  /* of the server */
+  unsigned metric_base; /* id of the first FRONT_M_* cell */
+  int log_level;        /* enum front_log_level: below it nothing is built */
   void (*log)(void *arg, int level, const char *json); /* one line, any loop; may be NULL */
   void *log_arg;
   /* A listener of a later loop could not be made: the process should end. Any loop; may be NULL. */
@@ -60,7 +60,7 @@ struct front;
 struct front *front_new(const struct front_config *config, unsigned loops);
 void front_free(struct front *front);
 
-/* rt_config.loop_start calls it, after HF_LOCAL_SETUP is set: opens the listeners of this loop. With
+/* rt_config.loop_start calls it, after HF_LOCAL_SETUP is set: opens this loop's listeners. With
  * port 0 the first loop picks the port; the others follow as soon as it is known. 0, or a negative
  * errno. */
 int front_start(struct front *front, rt_ctx *ctx);

@@ -33,7 +33,10 @@ struct front_limit *front_limit_new(size_t cells)
   return limit;
 }
 
-void front_limit_free(struct front_limit *limit) { rt_free(limit); }
+void front_limit_free(struct front_limit *limit)
+{
+  rt_free(limit);
+}
 
 static struct cell *cell_of(struct front_limit *limit, uint64_t name)
 {
@@ -52,7 +55,7 @@ static struct cell *cell_of(struct front_limit *limit, uint64_t name)
   }
   uint64_t has = atomic_load_explicit(&soonest->name, memory_order_relaxed);
   if (has != name && atomic_compare_exchange_strong_explicit(
-                         &soonest->name, &has, name, memory_order_relaxed, memory_order_relaxed))
+                       &soonest->name, &has, name, memory_order_relaxed, memory_order_relaxed))
     atomic_store_explicit(&soonest->due, 0, memory_order_relaxed);
   return soonest;
 }

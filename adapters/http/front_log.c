@@ -63,7 +63,7 @@ static void connections(void *user, struct http_loop *http, unsigned open)
   struct front_loop *loop = listener->loop;
   (void)http;
   const struct front_listener *other =
-      listener->admin ? &loop->http_listener : &loop->admin_listener;
+    listener->admin ? &loop->http_listener : &loop->admin_listener;
   const struct http_loop *others = other->admin ? loop->admin : loop->http;
   const unsigned all = open + (others == NULL ? 0 : http_loop_connections(others));
   rt_gauge(loop->ctx, loop->front->config.metric_base + FRONT_M_CONNECTIONS, all);
@@ -85,7 +85,7 @@ static void refused(void *user, const char *reason)
 }
 
 const struct http_observer front_observer = {
-    .exchange_end = exchange_end,
-    .connections = connections,
-    .refused = refused,
+  .exchange_end = exchange_end,
+  .connections = connections,
+  .refused = refused,
 };

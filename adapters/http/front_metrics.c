@@ -12,9 +12,9 @@ static const uint64_t size_bounds[] = {1, 4, 16, 64, 256, 1024, 4096, 8192};
 
 #define LABELS(method, route) "method=\"" method "\",route=\"" route "\""
 #define REQUESTS(at, class, method, route)                                                         \
-  [FRONT_M_REQUESTS + (at) * (int)FRONT_CLASSES + (class) - 2] = {                                 \
-      "holdfast_http_requests_total", "Requests by method, route and class of status",             \
-      LABELS(method, route) ",status=\"" #class "xx\"", KIND_COUNTER},
+  [FRONT_M_REQUESTS + (at) * (int)FRONT_CLASSES + (class) -                                        \
+    2] = {"holdfast_http_requests_total", "Requests by method, route and class of status",         \
+          LABELS(method, route) ",status=\"" #class "xx\"", KIND_COUNTER},
 #define SECONDS(at, method, route)                                                                 \
   [FRONT_M_SECONDS + (at)] = {"holdfast_http_request_duration_seconds",                            \
                               "From a request's first byte to its whole reply",                    \
@@ -28,11 +28,11 @@ static const uint64_t size_bounds[] = {1, 4, 16, 64, 256, 1024, 4096, 8192};
 
 const struct rt_metric front_metrics[FRONT_METRIC_COUNT] = {
 #define X(NAME, name, labels, type, help) [FRONT_M_##NAME] = {name, help, labels, KIND_##type},
-    FRONT_SINGLE_METRICS(X)
+  FRONT_SINGLE_METRICS(X)
 #undef X
 #define X(NAME, METHOD, path, auth, scopes, body, max, key, query, produces, reply, status, tag,   \
           summary, handler)                                                                        \
   ROUTE_ROWS(ROUTE_##NAME, #METHOD, path)
     ROUTES(X)
 #undef X
-    ROUTE_ROWS(ROUTE_COUNT, "_OTHER", "unmatched")};
+      ROUTE_ROWS(ROUTE_COUNT, "_OTHER", "unmatched")};

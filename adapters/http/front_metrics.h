@@ -42,7 +42,7 @@ enum front_metric {
 #define X(NAME, name, labels, type, help) FRONT_M_##NAME,
   FRONT_SINGLE_METRICS(X)
 #undef X
-  FRONT_M_REQUESTS, /* + route * FRONT_CLASSES + (status / 100 - 2) */
+    FRONT_M_REQUESTS, /* + route * FRONT_CLASSES + (status / 100 - 2) */
   FRONT_M_SECONDS = FRONT_M_REQUESTS + (int)(FRONT_ROUTES * FRONT_CLASSES), /* + route */
   FRONT_METRIC_COUNT = FRONT_M_SECONDS + (int)FRONT_ROUTES
 };

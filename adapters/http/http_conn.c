@@ -211,9 +211,9 @@ void http_conn_refuse(struct http_conn *conn, enum hf_error error, const char *w
   const bool head = (conn->parser.seen & HTTP_SEEN_HEAD) != 0;
   struct http_request *request = &conn->incoming->request;
   const struct http_problem problem = {
-      .error = error,
-      .detail = why,
-      .retry_after_s = error == HF_E_CONNECTION_LIMIT ? 1 : 0,
+    .error = error,
+    .detail = why,
+    .retry_after_s = error == HF_E_CONNECTION_LIMIT ? 1 : 0,
   };
 
   if (head) {
@@ -258,8 +258,8 @@ static void request_head(struct http_conn *conn, struct input *input)
   if (error == HF_OK && loop->head_check != NULL)
     error = loop->head_check(&conn->incoming->request, &body_max, loop->user);
   if (error == HF_OK)
-    error = http_parser_allow(parser, body_max < loop->limits.body_max ? body_max
-                                                                       : loop->limits.body_max);
+    error = http_parser_allow(parser,
+                              body_max < loop->limits.body_max ? body_max : loop->limits.body_max);
   if (error != HF_OK) {
     const bool waits = (parser->seen & (HTTP_SEEN_CONTINUE | HTTP_SEEN_EXPECT)) != 0;
     if (error == HF_E_PAYLOAD_TOO_LARGE || waits || parser->seen & HTTP_SEEN_CHUNKED ||
@@ -340,10 +340,9 @@ static void conn_stall(struct http_conn *conn)
   http_list_append(&conn->loop->stalled, &conn->stalled_link);
 }
 
-static void conn_consume(struct http_conn *conn, char *data, size_t size)
+static void conn_consume(struct http_conn *conn, struct input input)
 {
   bool more = false; /* the request that is being read wants more bytes than there are */
-  struct input input = {data, size, 0};
 
   while (input.used < input.size && http_conn_may_parse(conn)) {
     const size_t there = input.size - input.used;
@@ -355,8 +354,7 @@ static void conn_consume(struct http_conn *conn, char *data, size_t size)
     }
     if (conn->incoming == NULL)
       request_begin(conn);
-    const enum http_parse result =
-        http_parser_run(&conn->parser, input.data + input.used, there);
+    const enum http_parse result = http_parser_run(&conn->parser, input.data + input.used, there);
     if (result == HTTP_PARSE_MORE) {
       input.size = input.used + http_parser_compact(&conn->parser);
       more = true;
@@ -415,7 +413,7 @@ static void conn_unstall(struct http_conn *conn)
   conn->stalled = false;
   http_list_remove(&conn->stalled_link);
   if (conn->in.size > 0)
-    conn_consume(conn, conn->in.data, conn->in.size);
+    conn_consume(conn, (struct input){conn->in.data, conn->in.size, 0});
   if (conn->closing || conn->stalled)
     return;
   if (http_conn_may_parse(conn))
@@ -465,10 +463,10 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes)
   } else {
     conn->read_us = http_now_us();
     if (bytes->base == conn->loop->read_buffer) {
-      conn_consume(conn, bytes->base, (size_t)count);
+      conn_consume(conn, (struct input){bytes->base, (size_t)count, 0});
     } else {
       conn->in.size += (size_t)count;
-      conn_consume(conn, conn->in.data, conn->in.size);
+      conn_consume(conn, (struct input){conn->in.data, conn->in.size, 0});
     }
   }
   conn->loop->active = NULL;
@@ -522,8 +520,8 @@ static void conn_settle(struct http_conn *conn)
   if (conn->stalled || conn->no_more)
     phase = HTTP_PHASE_NONE;
   else if (waits)
-    phase = conn->skip > 0 || conn->parser.seen & HTTP_SEEN_HEAD ? HTTP_PHASE_BODY
-                                                                 : HTTP_PHASE_HEAD;
+    phase =
+      conn->skip > 0 || conn->parser.seen & HTTP_SEEN_HEAD ? HTTP_PHASE_BODY : HTTP_PHASE_HEAD;
   else if (http_list_empty(&conn->exchanges) && queued == 0)
     phase = HTTP_PHASE_IDLE;
   http_timer_phase(conn, phase, phase == HTTP_PHASE_IDLE || conn->fresh);

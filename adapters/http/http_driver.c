@@ -5,8 +5,8 @@
 
 struct http_loop *http_loop_new(rt_ctx *ctx, const char *host, uint16_t port,
                                 const struct http_limits *limits, http_handler handler,
-                                http_head_check head_check,
-                                const struct http_observer *observer, void *user)
+                                http_head_check head_check, const struct http_observer *observer,
+                                void *user)
 {
   CHECK(ctx != NULL);
   return http_loop_new_on(driver_uv_loop(ctx), ctx, host, port, limits, handler, head_check,

@@ -76,7 +76,7 @@ static bool id_is_sane(struct http_slice id)
   for (size_t i = 0; i < id.size; i++) {
     const char c = id.at[i];
     const bool alphanumeric =
-        (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+      (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     if (!alphanumeric && c != '.' && c != '_' && c != '-')
       return false;
   }
@@ -148,29 +148,17 @@ void http_exchange_detach(struct http_exchange *exchange)
   }
 }
 
-/* Moves what was rendered early to the connection's output. */
-static void output_move(struct http_conn *conn, struct http_exchange *exchange)
-{
-  struct http_pool *pool = &conn->loop->pool;
-
-  if (conn->out.size == 0) {
-    http_buffer_free(pool, &conn->out);
-    conn->out = exchange->out;
-    exchange->out = (struct http_buffer){NULL, 0, 0};
-  } else {
-    http_buffer_add(pool, &conn->out, exchange->out.data, exchange->out.size);
-    http_buffer_free(pool, &exchange->out);
-  }
-}
-
 /* Lets all replies go whose turn it is. */
 static void order_advance(struct http_conn *conn)
 {
+  struct http_pool *pool = &conn->loop->pool;
+
   while (!http_list_empty(&conn->exchanges)) {
     struct http_exchange *exchange =
-        HTTP_LIST_OF(conn->exchanges.next, struct http_exchange, order);
-    if (exchange->out.size > 0)
-      output_move(conn, exchange);
+      HTTP_LIST_OF(conn->exchanges.next, struct http_exchange, order);
+    /* What was rendered early joins the connection's output. */
+    http_buffer_add(pool, &conn->out, exchange->out.data, exchange->out.size);
+    http_buffer_free(pool, &exchange->out);
     if (!exchange->answered)
       return;
     const bool last = exchange->last;
@@ -199,8 +187,8 @@ static void report(const struct http_exchange *exchange, unsigned status)
   /* Once the loop is closed, what the observer is called with may be gone. */
   if (loop->observer.exchange_end == NULL || loop->closed_all)
     return;
-  loop->observer.exchange_end(loop->user, exchange, status, exchange->bytes_in,
-                              exchange->bytes_out, http_now_us() - exchange->started_us);
+  loop->observer.exchange_end(loop->user, exchange, status, exchange->bytes_in, exchange->bytes_out,
+                              http_now_us() - exchange->started_us);
 }
 
 void http_exchange_done(struct http_exchange *exchange, unsigned status)

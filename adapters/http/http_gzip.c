@@ -18,8 +18,8 @@ bool http_gzip(struct http_loop *loop, const void *body, size_t size)
   CHECK(size <= HTTP_GZIP_MAX);
   if (loop->gzip == NULL) {
     loop->gzip = rt_alloc(sizeof *loop->gzip);
-    CHECK(deflateInit2(loop->gzip, Z_BEST_SPEED, Z_DEFLATED, gzip_window, 8,
-                       Z_DEFAULT_STRATEGY) == Z_OK);
+    CHECK(deflateInit2(loop->gzip, Z_BEST_SPEED, Z_DEFLATED, gzip_window, 8, Z_DEFAULT_STRATEGY) ==
+          Z_OK);
   } else {
     CHECK(deflateReset(loop->gzip) == Z_OK);
   }

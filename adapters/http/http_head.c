@@ -13,10 +13,9 @@ static const struct {
   const char *name;
   size_t size;
 } methods[HTTP_OTHER] = {
-    [HTTP_GET] = {"GET", 3},       [HTTP_HEAD] = {"HEAD", 4},
-    [HTTP_POST] = {"POST", 4},     [HTTP_PUT] = {"PUT", 3},
-    [HTTP_PATCH] = {"PATCH", 5},   [HTTP_DELETE] = {"DELETE", 6},
-    [HTTP_OPTIONS] = {"OPTIONS", 7},
+  [HTTP_GET] = {"GET", 3},         [HTTP_HEAD] = {"HEAD", 4},   [HTTP_POST] = {"POST", 4},
+  [HTTP_PUT] = {"PUT", 3},         [HTTP_PATCH] = {"PATCH", 5}, [HTTP_DELETE] = {"DELETE", 6},
+  [HTTP_OPTIONS] = {"OPTIONS", 7},
 };
 
 static enum http_parse bad(struct http_parser *parser, const char *why)
@@ -187,8 +186,8 @@ enum http_parse http_head_field(struct http_parser *parser)
     break;
   case 6:
     if (http_slice_is(field->name, "expect"))
-      parser->seen |= http_slice_is(field->value, "100-continue") ? HTTP_SEEN_CONTINUE
-                                                                  : HTTP_SEEN_EXPECT;
+      parser->seen |=
+        http_slice_is(field->value, "100-continue") ? HTTP_SEEN_CONTINUE : HTTP_SEEN_EXPECT;
     break;
   case 10:
     if (http_slice_is(field->name, "connection"))
@@ -227,7 +226,7 @@ enum http_parse http_head_end(struct http_parser *parser)
     return bad(parser, "CONNECT has no body");
   if (request->version_minor == 0) {
     request->keep_alive = (seen & HTTP_SEEN_KEEP_ALIVE) != 0;
-    parser->seen &= (uint16_t)~(unsigned)(HTTP_SEEN_CONTINUE | HTTP_SEEN_EXPECT);
+    parser->seen &= (uint16_t) ~(unsigned)(HTTP_SEEN_CONTINUE | HTTP_SEEN_EXPECT);
   }
   if (seen & HTTP_SEEN_CLOSE)
     request->keep_alive = false;

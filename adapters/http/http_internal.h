@@ -36,7 +36,7 @@
 #define HTTP_PROGRESS_MIN 16384u   /* bytes per write_timeout that a slow reader must take */
 #define HTTP_SWEEP_MS_MAX 250u
 #define HTTP_GZIP_MIN 4096u
-#define HTTP_GZIP_MAX 262144u      /* more would hold up the loop: sent as it is */
+#define HTTP_GZIP_MAX 262144u /* more would hold up the loop: sent as it is */
 #define HTTP_REQUEST_ID_MAX 64u
 
 /* What a connection waits for; each has its own list, which is in order of deadline because all
@@ -52,16 +52,16 @@ enum http_phase {
 
 struct http_exchange {
   struct http_request request;
-  struct http_list order;       /* conn->exchanges, in order of arrival */
-  struct http_list timed;       /* loop->handling, while a handler owes the reply; or loop->gone */
-  struct http_conn *conn;       /* a reference; valid until the exchange ends */
-  struct http_exchange *next;   /* in the loop's free list */
-  uint64_t deadline_ms;         /* of the handler */
+  struct http_list order;     /* conn->exchanges, in order of arrival */
+  struct http_list timed;     /* loop->handling, while a handler owes the reply; or loop->gone */
+  struct http_conn *conn;     /* a reference; valid until the exchange ends */
+  struct http_exchange *next; /* in the loop's free list */
+  uint64_t deadline_ms;       /* of the handler */
   uint64_t started_us;
   size_t bytes_in, bytes_out;
-  struct http_buffer copy;      /* the request's bytes; all slices of request point here */
-  struct http_buffer headers;   /* what http_add_header was given, rendered */
-  struct http_buffer out;       /* the reply, while an earlier request is unanswered */
+  struct http_buffer copy;    /* the request's bytes; all slices of request point here */
+  struct http_buffer headers; /* what http_add_header was given, rendered */
+  struct http_buffer out;     /* the reply, while an earlier request is unanswered */
   void *data;
   void (*release)(void *data);
   void (*writable)(struct http_exchange *exchange, void *arg);
@@ -69,14 +69,14 @@ struct http_exchange {
   const char *route;
   unsigned route_index;
   unsigned stream_status;
-  uint32_t etag_at;             /* 1 + where an ETag's value begins in headers; 0: none */
-  bool owed;                    /* a handler has it and has not replied yet */
-  bool answered;                /* the whole reply is rendered (by the handler or in its place) */
-  bool detached;                /* the connection is gone: replies go nowhere */
-  bool last;                    /* the reply says Connection: close */
+  uint32_t etag_at; /* 1 + where an ETag's value begins in headers; 0: none */
+  bool owed;        /* a handler has it and has not replied yet */
+  bool answered;    /* the whole reply is rendered (by the handler or in its place) */
+  bool detached;    /* the connection is gone: replies go nowhere */
+  bool last;        /* the reply says Connection: close */
   bool streaming;
-  bool chunked;                 /* the stream's framing */
-  bool wrote;                   /* the stream waits for its output to drain */
+  bool chunked; /* the stream's framing */
+  bool wrote;   /* the stream waits for its output to drain */
   bool has_cache_control, has_content_encoding;
   char request_id[HTTP_REQUEST_ID_MAX + 1];
 };
@@ -86,35 +86,35 @@ struct http_conn {
   uv_write_t write;
   uv_shutdown_t shutdown;
   struct http_loop *loop;
-  struct http_conn *next;        /* in the loop's free list */
-  struct http_list all;          /* loop->conns */
-  struct http_list phased;       /* loop->phases[phase] */
-  struct http_list writes;       /* loop->writes, while a uv_write is under way */
-  struct http_list dirty;        /* loop->dirty */
-  struct http_list stalled_link; /* loop->stalled */
-  struct http_list exchanges;    /* in order of arrival; the first one's reply goes out next */
+  struct http_conn *next;         /* in the loop's free list */
+  struct http_list all;           /* loop->conns */
+  struct http_list phased;        /* loop->phases[phase] */
+  struct http_list writes;        /* loop->writes, while a uv_write is under way */
+  struct http_list dirty;         /* loop->dirty */
+  struct http_list stalled_link;  /* loop->stalled */
+  struct http_list exchanges;     /* in order of arrival; the first one's reply goes out next */
   struct http_exchange *incoming; /* the request that is being read; NULL between requests */
   struct http_parser parser;      /* of incoming */
   struct http_buffer in;          /* bytes that no complete request has used yet */
   struct http_buffer out;         /* rendered, not given to the system */
   struct http_buffer writing;     /* under way in a uv_write */
   uint64_t phase_deadline_ms, write_deadline_ms;
-  uint64_t read_us;      /* when the newest bytes came */
-  uint64_t skip;         /* bytes of a refused body still to drop */
-  size_t write_left;     /* of writing, when its deadline was set */
-  size_t dropped;        /* bytes read while lingering */
-  unsigned refs;         /* the open handle, and each exchange */
-  unsigned in_flight;    /* length of exchanges */
-  unsigned requests;     /* complete ones so far */
+  uint64_t read_us;   /* when the newest bytes came */
+  uint64_t skip;      /* bytes of a refused body still to drop */
+  size_t write_left;  /* bytes that the peer had not taken when the write's deadline was set */
+  size_t dropped;     /* bytes read while lingering */
+  unsigned refs;      /* the open handle, and each exchange */
+  unsigned in_flight; /* length of exchanges */
+  unsigned requests;  /* complete ones so far */
   enum http_phase phase;
-  bool closing;          /* uv_close was called */
-  bool no_more;          /* takes no further request; closes when all is said */
-  bool linger;           /* the peer may still be sending: close gently */
+  bool closing; /* uv_close was called */
+  bool no_more; /* takes no further request; closes when all is said */
+  bool linger;  /* the peer may still be sending: close gently */
   bool lingering;
-  bool stalled;          /* reading is stopped by us; bytes may wait in `in` */
-  bool fresh;            /* incoming (or skip) is newer than the phase */
-  bool want_continue;    /* owes a 100 as soon as the earlier replies are out */
-  bool refused;          /* over a cap: not counted */
+  bool stalled;       /* reading is stopped by us; bytes may wait in `in` */
+  bool fresh;         /* incoming (or skip) is newer than the phase */
+  bool want_continue; /* owes a 100 as soon as the earlier replies are out */
+  bool refused;       /* over a cap: not counted */
   struct http_address peer;
 };
 
@@ -161,8 +161,8 @@ struct http_loop {
 /* http_server.c: as http_loop_new, on a given libuv loop; ctx is only handed through. */
 struct http_loop *http_loop_new_on(uv_loop_t *uv, rt_ctx *ctx, const char *host, uint16_t port,
                                    const struct http_limits *limits, http_handler handler,
-                                   http_head_check head_check,
-                                   const struct http_observer *observer, void *user);
+                                   http_head_check head_check, const struct http_observer *observer,
+                                   void *user);
 /* The prepare handle runs before the loop sleeps. */
 void http_loop_wake(struct http_loop *loop);
 void http_loop_handle_closed(struct http_loop *loop);

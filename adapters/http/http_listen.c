@@ -48,7 +48,7 @@ static socklen_t address_parse(const char *host, uint16_t port, struct sockaddr_
 
 static uint16_t port_of(int fd)
 {
-  struct sockaddr_storage at;
+  struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
   socklen_t size = sizeof at;
   in_port_t port;
 

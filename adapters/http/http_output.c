@@ -51,7 +51,6 @@ void http_output_flush(struct http_conn *conn)
   conn->writing = conn->out;
   conn->out = (struct http_buffer){NULL, 0, 0};
   bytes = (uv_buf_t){.base = conn->writing.data + skipped, .len = conn->writing.size - skipped};
-  conn->write_left = bytes.len;
   conn->write.data = conn;
   CHECK(uv_write(&conn->write, stream, &bytes, 1, on_written) == 0);
   http_timer_write(conn);

@@ -186,7 +186,7 @@ static enum http_parse field_name(struct http_parser *parser, const char *data, 
   if (request->fields_count == HTTP_FIELDS_MAX)
     return http_parser_fail(parser, HF_E_HEADERS_TOO_LARGE, "There are too many header fields");
   request->fields[request->fields_count].name =
-      (struct http_slice){data + parser->mark, at - parser->mark};
+    (struct http_slice){data + parser->mark, at - parser->mark};
   parser->at = at + 1;
   parser->state = HTTP_STATE_SPACE;
   return HTTP_PARSE_MORE;
@@ -214,7 +214,7 @@ static enum http_parse field_value(struct http_parser *parser, const char *data,
   while (end > parser->mark && (data[end - 1] == ' ' || data[end - 1] == '\t'))
     end--;
   parser->request->fields[parser->request->fields_count].value =
-      (struct http_slice){data + parser->mark, end - parser->mark};
+    (struct http_slice){data + parser->mark, end - parser->mark};
   parser->at = at + 1;
   parser->state = HTTP_STATE_VALUE_LF;
   return HTTP_PARSE_MORE;

@@ -39,8 +39,8 @@ struct http_parser {
   size_t body_at;   /* where the body begins */
   size_t body_size; /* bytes of the body that were taken; decoded, when it is chunked */
   size_t body_max;
-  uint64_t length;  /* Content-Length, or what is left of the chunk */
-  const char *why;  /* of an error: one sentence that may be shown to the client; static */
+  uint64_t length; /* Content-Length, or what is left of the chunk */
+  const char *why; /* of an error: one sentence that may be shown to the client; static */
   enum hf_error error;
   uint32_t ext_size;     /* bytes of chunk extensions so far */
   uint32_t trailer_size; /* bytes of the trailer section so far */
@@ -84,8 +84,7 @@ size_t http_parser_kept(const struct http_parser *parser);
 /* ---- helpers of the request that the server shares ------------------------------------------- */
 
 /* Makes the slices that point into the `size` bytes at `from` point to the same places at `to`. */
-void http_request_move(struct http_request *request, const char *from, size_t size,
-                       const char *to);
+void http_request_move(struct http_request *request, const char *from, size_t size, const char *to);
 /* Equal without case. `text` is lower case. */
 bool http_slice_is(struct http_slice slice, const char *text);
 /* Is `member` (lower case) in the comma-separated list? Parameters after ';' are ignored. */
@@ -109,14 +108,38 @@ static inline bool http_char_is(char c, unsigned kinds)
 }
 
 enum {
-  HTTP_STATE_START, HTTP_STATE_START_LF, HTTP_STATE_METHOD, HTTP_STATE_TARGET, HTTP_STATE_VERSION,
-  HTTP_STATE_LINE_LF, HTTP_STATE_FIELD, HTTP_STATE_NAME, HTTP_STATE_SPACE, HTTP_STATE_VALUE,
-  HTTP_STATE_VALUE_LF, HTTP_STATE_HEAD_LF, HTTP_STATE_LENGTH, HTTP_STATE_CHUNK_SIZE,
-  HTTP_STATE_EXT_NAME_FIRST, HTTP_STATE_EXT_NAME, HTTP_STATE_EXT_VALUE_FIRST,
-  HTTP_STATE_EXT_VALUE, HTTP_STATE_EXT_QUOTED, HTTP_STATE_EXT_ESCAPED, HTTP_STATE_EXT_END,
-  HTTP_STATE_SIZE_LF, HTTP_STATE_DATA, HTTP_STATE_DATA_CR, HTTP_STATE_DATA_LF,
-  HTTP_STATE_TRAILER, HTTP_STATE_TRAILER_NAME, HTTP_STATE_TRAILER_VALUE, HTTP_STATE_TRAILER_LF,
-  HTTP_STATE_END_LF, HTTP_STATE_DONE, HTTP_STATE_ERROR
+  HTTP_STATE_START,
+  HTTP_STATE_START_LF,
+  HTTP_STATE_METHOD,
+  HTTP_STATE_TARGET,
+  HTTP_STATE_VERSION,
+  HTTP_STATE_LINE_LF,
+  HTTP_STATE_FIELD,
+  HTTP_STATE_NAME,
+  HTTP_STATE_SPACE,
+  HTTP_STATE_VALUE,
+  HTTP_STATE_VALUE_LF,
+  HTTP_STATE_HEAD_LF,
+  HTTP_STATE_LENGTH,
+  HTTP_STATE_CHUNK_SIZE,
+  HTTP_STATE_EXT_NAME_FIRST,
+  HTTP_STATE_EXT_NAME,
+  HTTP_STATE_EXT_VALUE_FIRST,
+  HTTP_STATE_EXT_VALUE,
+  HTTP_STATE_EXT_QUOTED,
+  HTTP_STATE_EXT_ESCAPED,
+  HTTP_STATE_EXT_END,
+  HTTP_STATE_SIZE_LF,
+  HTTP_STATE_DATA,
+  HTTP_STATE_DATA_CR,
+  HTTP_STATE_DATA_LF,
+  HTTP_STATE_TRAILER,
+  HTTP_STATE_TRAILER_NAME,
+  HTTP_STATE_TRAILER_VALUE,
+  HTTP_STATE_TRAILER_LF,
+  HTTP_STATE_END_LF,
+  HTTP_STATE_DONE,
+  HTTP_STATE_ERROR
 };
 
 enum http_parse http_parser_fail(struct http_parser *parser, enum hf_error error, const char *why);

@@ -6,44 +6,43 @@
 
 #define STATUS_MIN 100u
 #define STATUS_MAX 599u
-#define LINE(text) "HTTP/1.1 " text "\r\n"
 
 static const char *const status_lines[STATUS_MAX - STATUS_MIN + 1] = {
-    [200 - STATUS_MIN] = LINE("200 OK"),
-    [201 - STATUS_MIN] = LINE("201 Created"),
-    [202 - STATUS_MIN] = LINE("202 Accepted"),
-    [204 - STATUS_MIN] = LINE("204 No Content"),
-    [206 - STATUS_MIN] = LINE("206 Partial Content"),
-    [301 - STATUS_MIN] = LINE("301 Moved Permanently"),
-    [302 - STATUS_MIN] = LINE("302 Found"),
-    [303 - STATUS_MIN] = LINE("303 See Other"),
-    [304 - STATUS_MIN] = LINE("304 Not Modified"),
-    [307 - STATUS_MIN] = LINE("307 Temporary Redirect"),
-    [308 - STATUS_MIN] = LINE("308 Permanent Redirect"),
-    [400 - STATUS_MIN] = LINE("400 Bad Request"),
-    [401 - STATUS_MIN] = LINE("401 Unauthorized"),
-    [403 - STATUS_MIN] = LINE("403 Forbidden"),
-    [404 - STATUS_MIN] = LINE("404 Not Found"),
-    [405 - STATUS_MIN] = LINE("405 Method Not Allowed"),
-    [406 - STATUS_MIN] = LINE("406 Not Acceptable"),
-    [408 - STATUS_MIN] = LINE("408 Request Timeout"),
-    [409 - STATUS_MIN] = LINE("409 Conflict"),
-    [410 - STATUS_MIN] = LINE("410 Gone"),
-    [412 - STATUS_MIN] = LINE("412 Precondition Failed"),
-    [413 - STATUS_MIN] = LINE("413 Content Too Large"),
-    [414 - STATUS_MIN] = LINE("414 URI Too Long"),
-    [415 - STATUS_MIN] = LINE("415 Unsupported Media Type"),
-    [417 - STATUS_MIN] = LINE("417 Expectation Failed"),
-    [422 - STATUS_MIN] = LINE("422 Unprocessable Content"),
-    [428 - STATUS_MIN] = LINE("428 Precondition Required"),
-    [429 - STATUS_MIN] = LINE("429 Too Many Requests"),
-    [431 - STATUS_MIN] = LINE("431 Request Header Fields Too Large"),
-    [500 - STATUS_MIN] = LINE("500 Internal Server Error"),
-    [501 - STATUS_MIN] = LINE("501 Not Implemented"),
-    [502 - STATUS_MIN] = LINE("502 Bad Gateway"),
-    [503 - STATUS_MIN] = LINE("503 Service Unavailable"),
-    [504 - STATUS_MIN] = LINE("504 Gateway Timeout"),
-    [505 - STATUS_MIN] = LINE("505 HTTP Version Not Supported"),
+  [200 - STATUS_MIN] = "HTTP/1.1 200 OK\r\n",
+  [201 - STATUS_MIN] = "HTTP/1.1 201 Created\r\n",
+  [202 - STATUS_MIN] = "HTTP/1.1 202 Accepted\r\n",
+  [204 - STATUS_MIN] = "HTTP/1.1 204 No Content\r\n",
+  [206 - STATUS_MIN] = "HTTP/1.1 206 Partial Content\r\n",
+  [301 - STATUS_MIN] = "HTTP/1.1 301 Moved Permanently\r\n",
+  [302 - STATUS_MIN] = "HTTP/1.1 302 Found\r\n",
+  [303 - STATUS_MIN] = "HTTP/1.1 303 See Other\r\n",
+  [304 - STATUS_MIN] = "HTTP/1.1 304 Not Modified\r\n",
+  [307 - STATUS_MIN] = "HTTP/1.1 307 Temporary Redirect\r\n",
+  [308 - STATUS_MIN] = "HTTP/1.1 308 Permanent Redirect\r\n",
+  [400 - STATUS_MIN] = "HTTP/1.1 400 Bad Request\r\n",
+  [401 - STATUS_MIN] = "HTTP/1.1 401 Unauthorized\r\n",
+  [403 - STATUS_MIN] = "HTTP/1.1 403 Forbidden\r\n",
+  [404 - STATUS_MIN] = "HTTP/1.1 404 Not Found\r\n",
+  [405 - STATUS_MIN] = "HTTP/1.1 405 Method Not Allowed\r\n",
+  [406 - STATUS_MIN] = "HTTP/1.1 406 Not Acceptable\r\n",
+  [408 - STATUS_MIN] = "HTTP/1.1 408 Request Timeout\r\n",
+  [409 - STATUS_MIN] = "HTTP/1.1 409 Conflict\r\n",
+  [410 - STATUS_MIN] = "HTTP/1.1 410 Gone\r\n",
+  [412 - STATUS_MIN] = "HTTP/1.1 412 Precondition Failed\r\n",
+  [413 - STATUS_MIN] = "HTTP/1.1 413 Content Too Large\r\n",
+  [414 - STATUS_MIN] = "HTTP/1.1 414 URI Too Long\r\n",
+  [415 - STATUS_MIN] = "HTTP/1.1 415 Unsupported Media Type\r\n",
+  [417 - STATUS_MIN] = "HTTP/1.1 417 Expectation Failed\r\n",
+  [422 - STATUS_MIN] = "HTTP/1.1 422 Unprocessable Content\r\n",
+  [428 - STATUS_MIN] = "HTTP/1.1 428 Precondition Required\r\n",
+  [429 - STATUS_MIN] = "HTTP/1.1 429 Too Many Requests\r\n",
+  [431 - STATUS_MIN] = "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+  [500 - STATUS_MIN] = "HTTP/1.1 500 Internal Server Error\r\n",
+  [501 - STATUS_MIN] = "HTTP/1.1 501 Not Implemented\r\n",
+  [502 - STATUS_MIN] = "HTTP/1.1 502 Bad Gateway\r\n",
+  [503 - STATUS_MIN] = "HTTP/1.1 503 Service Unavailable\r\n",
+  [504 - STATUS_MIN] = "HTTP/1.1 504 Gateway Timeout\r\n",
+  [505 - STATUS_MIN] = "HTTP/1.1 505 HTTP Version Not Supported\r\n",
 };
 
 /* ---- rendering ------------------------------------------------------------------------------- */
@@ -138,7 +137,7 @@ void http_add_header(struct http_exchange *exchange, const char *name, const cha
     CHECK(http_char_is(*at, HTTP_CHAR_VALUE));
   exchange->has_cache_control = exchange->has_cache_control || name_is(name, "cache-control");
   exchange->has_content_encoding =
-      exchange->has_content_encoding || name_is(name, "content-encoding");
+    exchange->has_content_encoding || name_is(name, "content-encoding");
   http_buffer_text(pool, headers, name);
   http_buffer_text(pool, headers, ": ");
   if (name_is(name, "etag"))

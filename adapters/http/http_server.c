@@ -16,20 +16,20 @@
 void http_limits_default(struct http_limits *ret_limits)
 {
   *ret_limits = (struct http_limits){
-      .line_max = 8192,
-      .head_max = 16384,
-      .body_max = 8388608,
-      .pipeline_max = 64,
-      .connections_max = 10000,
-      .per_address_max = 100,
-      .requests_max = 0,
-      .loopback_capped = false,
-      .head_timeout_us = 10000000,
-      .body_timeout_us = 30000000,
-      .handler_timeout_us = 10000000,
-      .idle_timeout_us = 75000000,
-      .write_timeout_us = 30000000,
-      .write_buffer_max = 1048576,
+    .line_max = 8192,
+    .head_max = 16384,
+    .body_max = 8388608,
+    .pipeline_max = 64,
+    .connections_max = 10000,
+    .per_address_max = 100,
+    .requests_max = 0,
+    .loopback_capped = false,
+    .head_timeout_us = 10000000,
+    .body_timeout_us = 30000000,
+    .handler_timeout_us = 10000000,
+    .idle_timeout_us = 75000000,
+    .write_timeout_us = 30000000,
+    .write_buffer_max = 1048576,
   };
 }
 
@@ -176,8 +176,8 @@ static void handles_init(struct http_loop *loop, int fd)
 
 struct http_loop *http_loop_new_on(uv_loop_t *uv, rt_ctx *ctx, const char *host, uint16_t port,
                                    const struct http_limits *limits, http_handler handler,
-                                   http_head_check head_check,
-                                   const struct http_observer *observer, void *user)
+                                   http_head_check head_check, const struct http_observer *observer,
+                                   void *user)
 {
   CHECK(uv != NULL && handler != NULL);
   CHECK(limits->pipeline_max > 0 && limits->write_buffer_max > 0);

@@ -122,7 +122,7 @@ bool http_stream_waits(const struct http_conn *conn)
   if (conn->closing || http_list_empty(&conn->exchanges))
     return false;
   const struct http_exchange *exchange =
-      HTTP_LIST_OF(conn->exchanges.next, const struct http_exchange, order);
+    HTTP_LIST_OF(conn->exchanges.next, const struct http_exchange, order);
   return exchange->streaming && !exchange->answered && exchange->wrote &&
          exchange->writable != NULL &&
          http_output_queued(conn) <= conn->loop->limits.write_buffer_max / 2;

@@ -229,8 +229,8 @@ int64_t json_in_integer(const json_t *value, const char *field, int64_t min, int
     return 0;
   if (!json_is_integer(value) || json_integer_value(value) < min ||
       json_integer_value(value) > max) {
-    json_problem_set(problem, HF_E_INVALID_FIELD, field,
-                     "must be an integer from %lld to %lld", (long long)min, (long long)max);
+    json_problem_set(problem, HF_E_INVALID_FIELD, field, "must be an integer from %lld to %lld",
+                     (long long)min, (long long)max);
     return 0;
   }
   return json_integer_value(value);
@@ -335,7 +335,7 @@ bool json_in_is_word(struct json_in_text text, const char *more)
   for (size_t i = 0; i < text.size; i++) {
     const char c = text.at[i];
     const bool alphanumeric =
-        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+      (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     if (!alphanumeric && (i == 0 || c == '\0' || strchr(more, c) == NULL))
       return false;
   }

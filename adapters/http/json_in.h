@@ -34,7 +34,7 @@ void json_problem_set(struct json_problem *problem, enum hf_error error, const c
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Adds a suggestion to the problem that was just set, if it has none. */
 void json_problem_suggest(struct json_problem *problem, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+  __attribute__((format(printf, 2, 3)));
 
 /* Parses a body whose top level is an object. NULL, and the problem, when it is not that. The
  * caller frees with json_decref. */

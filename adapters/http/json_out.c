@@ -78,10 +78,22 @@ static void end(struct json_out *out, char bracket)
   out->comma = true;
 }
 
-void json_out_begin_object(struct json_out *out) { begin(out, '{'); }
-void json_out_end_object(struct json_out *out) { end(out, '}'); }
-void json_out_begin_array(struct json_out *out) { begin(out, '['); }
-void json_out_end_array(struct json_out *out) { end(out, ']'); }
+void json_out_begin_object(struct json_out *out)
+{
+  begin(out, '{');
+}
+void json_out_end_object(struct json_out *out)
+{
+  end(out, '}');
+}
+void json_out_begin_array(struct json_out *out)
+{
+  begin(out, '[');
+}
+void json_out_end_array(struct json_out *out)
+{
+  end(out, ']');
+}
 
 void json_out_quoted_key(struct json_out *out, const char *quoted, size_t size)
 {
@@ -101,14 +113,22 @@ void json_out_key_text(struct json_out *out, const char *key, size_t size)
 static char escape_of(unsigned char c)
 {
   switch (c) {
-  case '"': return '"';
-  case '\\': return '\\';
-  case '\n': return 'n';
-  case '\r': return 'r';
-  case '\t': return 't';
-  case '\b': return 'b';
-  case '\f': return 'f';
-  default: return c < 0x20 || c == 0x7f ? 'u' : 0;
+  case '"':
+    return '"';
+  case '\\':
+    return '\\';
+  case '\n':
+    return 'n';
+  case '\r':
+    return 'r';
+  case '\t':
+    return 't';
+  case '\b':
+    return 'b';
+  case '\f':
+    return 'f';
+  default:
+    return c < 0x20 || c == 0x7f ? 'u' : 0;
   }
 }
 
@@ -185,7 +205,10 @@ void json_out_bool(struct json_out *out, bool value)
   json_out_raw(out, value ? "true" : "false", value ? 4 : 5);
 }
 
-void json_out_null(struct json_out *out) { json_out_raw(out, "null", 4); }
+void json_out_null(struct json_out *out)
+{
+  json_out_raw(out, "null", 4);
+}
 
 void json_out_id(struct json_out *out, uint64_t id)
 {
@@ -304,18 +327,32 @@ static void out_integer(struct json_out *out, json_int_t value)
 void json_out_value(struct json_out *out, const json_t *value)
 {
   switch (json_typeof(value)) {
-  case JSON_OBJECT: out_object(out, value); break;
+  case JSON_OBJECT:
+    out_object(out, value);
+    break;
   case JSON_ARRAY:
     json_out_begin_array(out);
     for (size_t i = 0; i < json_array_size(value); i++)
       json_out_value(out, json_array_get(value, i));
     json_out_end_array(out);
     break;
-  case JSON_STRING: json_out_text(out, json_string_value(value), json_string_length(value)); break;
-  case JSON_INTEGER: out_integer(out, json_integer_value(value)); break;
-  case JSON_REAL: out_real(out, json_real_value(value)); break;
-  case JSON_TRUE: json_out_bool(out, true); break;
-  case JSON_FALSE: json_out_bool(out, false); break;
-  case JSON_NULL: json_out_null(out); break;
+  case JSON_STRING:
+    json_out_text(out, json_string_value(value), json_string_length(value));
+    break;
+  case JSON_INTEGER:
+    out_integer(out, json_integer_value(value));
+    break;
+  case JSON_REAL:
+    out_real(out, json_real_value(value));
+    break;
+  case JSON_TRUE:
+    json_out_bool(out, true);
+    break;
+  case JSON_FALSE:
+    json_out_bool(out, false);
+    break;
+  case JSON_NULL:
+    json_out_null(out);
+    break;
   }
 }

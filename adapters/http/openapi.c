@@ -60,10 +60,10 @@ static void write_of(struct json_out *out, const char *name)
 static void write_field_type(struct json_out *out, const struct api_field *field)
 {
   static const char *const names[] = {
-      [API_TEXT] = "string",    [API_WORD] = "string",    [API_WORDS] = "array",
-      [API_ID] = "string",      [API_AMOUNT] = "string",  [API_TIME] = "string",
-      [API_INTEGER] = "integer", [API_BOOLEAN] = "boolean", [API_OBJECT] = "object",
-      [API_LIST] = "array",     [API_MAP] = "object",     [API_SWITCHES] = "object"};
+    [API_TEXT] = "string",     [API_WORD] = "string",     [API_WORDS] = "array",
+    [API_ID] = "string",       [API_AMOUNT] = "string",   [API_TIME] = "string",
+    [API_INTEGER] = "integer", [API_BOOLEAN] = "boolean", [API_OBJECT] = "object",
+    [API_LIST] = "array",      [API_MAP] = "object",      [API_SWITCHES] = "object"};
   if (field->type == API_REF) {
     write_ref(out, field->more);
     return;
@@ -75,7 +75,9 @@ static void write_field_type(struct json_out *out, const struct api_field *field
     if (field->more != NULL) /* ready members of the schema */
       json_out_raw(out, field->more, strlen(field->more));
     break;
-  case API_WORD: write_words(out, field->more); break;
+  case API_WORD:
+    write_words(out, field->more);
+    break;
   case API_WORDS:
     json_out_key(out, "items");
     json_out_begin_object(out);
@@ -83,9 +85,15 @@ static void write_field_type(struct json_out *out, const struct api_field *field
     write_words(out, field->more);
     json_out_end_object(out);
     break;
-  case API_ID: RAW(out, "\"pattern\":\"" ID_PATTERN "\""); break;
-  case API_AMOUNT: RAW(out, "\"pattern\":\"" AMOUNT_PATTERN "\""); break;
-  case API_TIME: RAW(out, "\"format\":\"date-time\""); break;
+  case API_ID:
+    RAW(out, "\"pattern\":\"" ID_PATTERN "\"");
+    break;
+  case API_AMOUNT:
+    RAW(out, "\"pattern\":\"" AMOUNT_PATTERN "\"");
+    break;
+  case API_TIME:
+    RAW(out, "\"format\":\"date-time\"");
+    break;
   case API_LIST:
     json_out_key(out, "items");
     write_of(out, field->more);
@@ -94,10 +102,13 @@ static void write_field_type(struct json_out *out, const struct api_field *field
     json_out_key(out, "additionalProperties");
     write_of(out, field->more);
     break;
-  case API_SWITCHES: RAW(out, "\"additionalProperties\":{\"type\":\"boolean\"}"); break;
+  case API_SWITCHES:
+    RAW(out, "\"additionalProperties\":{\"type\":\"boolean\"}");
+    break;
   case API_BOOLEAN:
   case API_OBJECT:
-  case API_REF: break;
+  case API_REF:
+    break;
   }
 }
 
@@ -201,12 +212,11 @@ static void write_parameters(struct json_out *out, const struct route *route)
   for (size_t i = 0; i < API_PARAM_COUNT; i++) {
     const struct api_param_info *param = &api_params[i];
     if (api_lists(route->query, param->name, strlen(param->name)))
-      write_parameter(out, param->name, strlen(param->name), "query",
-                      i == API_PARAM_EXTERNAL_ID, param->schema, param->text);
+      write_parameter(out, param->name, strlen(param->name), "query", i == API_PARAM_EXTERNAL_ID,
+                      param->schema, param->text);
   }
   if (route->idempotency != ROUTE_KEY_NONE)
-    write_parameter(out, "Idempotency-Key", 15, "header",
-                    route->idempotency == ROUTE_KEY_REQUIRED,
+    write_parameter(out, "Idempotency-Key", 15, "header", route->idempotency == ROUTE_KEY_REQUIRED,
                     "{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}",
                     "The same with every attempt of the same request: it happens once.");
   json_out_end_array(out);
@@ -230,7 +240,7 @@ static void write_content(struct json_out *out, const char *type, const char *sc
 static void write_responses(struct json_out *out, const struct route *route)
 {
   static const char *const types[] = {
-      [ROUTE_JSON] = "application/json", [ROUTE_TEXT] = "text/plain", [ROUTE_PAGE] = "text/html"};
+    [ROUTE_JSON] = "application/json", [ROUTE_TEXT] = "text/plain", [ROUTE_PAGE] = "text/html"};
   char status[4];
   (void)snprintf(status, sizeof status, "%u", route->status % 1000);
   json_out_key(out, "responses");
@@ -270,7 +280,8 @@ static void write_scopes_text(struct json_out *out, const struct route *route)
     size += snprintf(text + size, sizeof text - (size_t)size, " `%s`", name);
     HF_SCOPES(X)
 #undef X
-    size += snprintf(text + size, sizeof text - (size_t)size, " (any one of those named).");
+    const bool several = (route->scopes & (route->scopes - 1)) != 0;
+    size += snprintf(text + size, sizeof text - (size_t)size, several ? ", any of these." : ".");
   }
   CHECK(size > 0 && (size_t)size < sizeof text);
   json_out_key(out, "description");
@@ -279,10 +290,9 @@ static void write_scopes_text(struct json_out *out, const struct route *route)
 
 static void write_operation(struct json_out *out, const struct route *route)
 {
-  static const char *const methods[] = {[HTTP_GET] = "get",       [HTTP_HEAD] = "head",
-                                        [HTTP_POST] = "post",     [HTTP_PUT] = "put",
-                                        [HTTP_PATCH] = "patch",   [HTTP_DELETE] = "delete",
-                                        [HTTP_OPTIONS] = "options"};
+  static const char *const methods[] = {
+    [HTTP_GET] = "get",     [HTTP_HEAD] = "head",     [HTTP_POST] = "post",      [HTTP_PUT] = "put",
+    [HTTP_PATCH] = "patch", [HTTP_DELETE] = "delete", [HTTP_OPTIONS] = "options"};
   json_out_key_text(out, methods[route->method], strlen(methods[route->method]));
   json_out_begin_object(out);
   write_operation_id(out, route->name);
@@ -390,12 +400,14 @@ void openapi_write(struct json_out *out, const char *version)
   RAW(out, "\"openapi\":\"3.1.0\"");
   json_out_key(out, "info");
   json_out_begin_object(out);
-  RAW(out, "\"title\":\"Holdfast\","
-           "\"description\":\"Users and what they earn: balances that are always balanced, "
-           "acknowledged once they are durable. Amounts are decimal strings, ids are strings, times "
-           "are RFC 3339 in UTC. Errors are problems (RFC 9457) with a stable `code`; the table of "
-           "codes is `x-errors`.\","
-           "\"contact\":{\"name\":\"The operator of this server\"}");
+  RAW(
+    out,
+    "\"title\":\"Holdfast\","
+    "\"description\":\"Users and what they earn: balances that are always balanced, "
+    "acknowledged once they are durable. Amounts are decimal strings, ids are strings, "
+    "times are RFC 3339 in UTC. Errors are problems (RFC 9457) with a stable `code`; the table of "
+    "codes is `x-errors`.\","
+    "\"contact\":{\"name\":\"The operator of this server\"}");
   json_out_key(out, "version");
   json_out_string(out, version);
   json_out_end_object(out);

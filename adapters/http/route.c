@@ -46,7 +46,7 @@ static bool path_fits(const struct route *route, struct http_slice path, struct 
       if (at == end || *at != *template)
         return false;
       at++;
-      template++;
+      template ++;
       continue;
     }
     const char *start = at;
@@ -102,14 +102,22 @@ struct route_match route_find(enum http_method method, struct http_slice path)
 const char *route_method_text(enum http_method method)
 {
   switch (method) {
-  case HTTP_GET: return "GET";
-  case HTTP_HEAD: return "HEAD";
-  case HTTP_POST: return "POST";
-  case HTTP_PUT: return "PUT";
-  case HTTP_PATCH: return "PATCH";
-  case HTTP_DELETE: return "DELETE";
-  case HTTP_OPTIONS: return "OPTIONS";
-  case HTTP_OTHER: break;
+  case HTTP_GET:
+    return "GET";
+  case HTTP_HEAD:
+    return "HEAD";
+  case HTTP_POST:
+    return "POST";
+  case HTTP_PUT:
+    return "PUT";
+  case HTTP_PATCH:
+    return "PATCH";
+  case HTTP_DELETE:
+    return "DELETE";
+  case HTTP_OPTIONS:
+    return "OPTIONS";
+  case HTTP_OTHER:
+    break;
   }
   return "_OTHER";
 }

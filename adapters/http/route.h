@@ -1,7 +1,8 @@
 /* route.h - the route table: router, limits, scopes, metrics labels, OpenAPI document and tests.
  *
  * Owner: constant data; any thread. Pure.
- * A GET row answers HEAD too; a page's path may end with a slash. OPTIONS is answered for every path. What has no row does not exist. */
+ * A GET row answers HEAD too; a page's path may end with a slash; OPTIONS is answered for every
+ * path. What has no row does not exist. */
 #ifndef HOLDFAST_ROUTE_H
 #define HOLDFAST_ROUTE_H
 
@@ -91,7 +92,7 @@ enum route_produces { ROUTE_JSON, ROUTE_TEXT, ROUTE_PAGE };
     "This description as a page", api_docs_get)                                                    \
   X(DOCS_FILE, GET, "/docs/{file}", PUBLIC, 0, NULL, 0, NONE, "", PAGE, NULL, 200, "system",       \
     "A file of the description's page", api_file_get)                                              \
-  X(ADMIN, GET, "/admin", PUBLIC, 0, NULL, 0, NONE, "", PAGE, NULL, 200, "system",                \
+  X(ADMIN, GET, "/admin", PUBLIC, 0, NULL, 0, NONE, "", PAGE, NULL, 200, "system",                 \
     "The dashboard; it asks for a service key", api_admin_get)                                     \
   X(ADMIN_FILE, GET, "/admin/{file}", PUBLIC, 0, NULL, 0, NONE, "", PAGE, NULL, 200, "system",     \
     "A file of the dashboard", api_file_get)
@@ -100,7 +101,7 @@ enum route_id {
 #define X(NAME, ...) ROUTE_##NAME,
   ROUTES(X)
 #undef X
-  ROUTE_COUNT
+    ROUTE_COUNT
 };
 
 struct api_call;
@@ -133,9 +134,9 @@ ROUTES(X)
 extern const struct route routes[ROUTE_COUNT];
 
 struct route_match {
-  const struct route *route;  /* NULL: see error */
-  enum hf_error error;        /* HF_OK, HF_E_ROUTE_NOT_FOUND, HF_E_METHOD_NOT_ALLOWED */
-  unsigned methods;           /* bit set of enum http_method that the path takes; 0: no such path */
+  const struct route *route; /* NULL: see error */
+  enum hf_error error;       /* HF_OK, HF_E_ROUTE_NOT_FOUND, HF_E_METHOD_NOT_ALLOWED */
+  unsigned methods;          /* bit set of enum http_method that the path takes; 0: no such path */
   unsigned params_count;
   struct http_slice params[HTTP_PATH_PARAMS_MAX]; /* as sent, not decoded; never empty */
 };

@@ -156,6 +156,7 @@ void memory_scan(struct memory_store *store, struct store_request *request)
   scan->entries = hf_arena_alloc(&request->arena, count * sizeof *scan->entries);
   scan->bodies = hf_arena_alloc(&request->arena, count * sizeof *scan->bodies);
   scan->metadata = hf_arena_alloc(&request->arena, count * sizeof *scan->metadata);
+  scan->salts = hf_arena_alloc(&request->arena, count * sizeof *scan->salts);
   for (size_t i = 0; i < count; i++) {
     const struct memory_entry *row = memory_entry_at(store, scan->partition, from + i);
     struct ledger_entry *entry = &scan->entries[i];
@@ -163,7 +164,10 @@ void memory_scan(struct memory_store *store, struct store_request *request)
     memory_entry_read(store, scan->partition, from + i, &request->arena, entry);
     scan->bodies[i].at = hf_arena_copy(&request->arena, row->body, row->body_size);
     scan->bodies[i].size = row->body_size;
-    scan->metadata[i] = memory_metadata_read(
-      store, ledger_entry_op(entry, store->engine.partition_bits), &request->arena);
+    hf_id op = ledger_entry_op(entry, store->engine.partition_bits);
+    scan->metadata[i] = memory_metadata_read(store, op, &request->arena);
+    if (scan->metadata[i].at != NULL)
+      memcpy(scan->salts[i].bytes, memory_meta_find(store, op)->row.salt,
+             sizeof scan->salts[i].bytes);
   }
 }

@@ -16,9 +16,12 @@ static struct sqlite_engine *engine_of(struct store_engine *engine)
 static enum hf_error error_of(enum store_status status)
 {
   switch (status) {
-  case STORE_OK: return HF_OK;
-  case STORE_CORRUPT: return HF_E_INTERNAL;
-  default: return HF_E_UNAVAILABLE;
+  case STORE_OK:
+    return HF_OK;
+  case STORE_CORRUPT:
+    return HF_E_INTERNAL;
+  default:
+    return HF_E_UNAVAILABLE;
   }
 }
 
@@ -43,7 +46,7 @@ struct walk {
 
 static enum store_status walk_rows(struct walk *walk, struct sqlite_db *db)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, walk->statement) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, walk->statement)};
   int parameters = sqlite3_bind_parameter_count(row.statement);
   bool go_on = true;
   int code = SQLITE_ROW;
@@ -93,8 +96,7 @@ enum hf_error store_sqlite_each_balance(struct store_engine *engine,
                                         void *arg)
 {
   struct walk walk = {
-    .statement = SQL_BALANCE_EACH, .hand = hand_balance, .each.balance = each, .arg = arg
-  };
+    .statement = SQL_BALANCE_EACH, .hand = hand_balance, .each.balance = each, .arg = arg};
   return walk_run(engine, &walk);
 }
 
@@ -116,14 +118,13 @@ enum hf_error store_sqlite_each_system(struct store_engine *engine,
                                        void *arg)
 {
   struct walk walk = {
-    .statement = SQL_SYSTEM_EACH, .hand = hand_system, .each.system = each, .arg = arg
-  };
+    .statement = SQL_SYSTEM_EACH, .hand = hand_system, .each.system = each, .arg = arg};
   return walk_run(engine, &walk);
 }
 
 static bool hand_user(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
 {
-  struct hf_arena arena = { NULL };
+  struct hf_arena arena = {NULL};
   struct store_user_row user;
   sqlite_row_user(row, db->partition_bits, &arena, &user);
   bool go_on = !row->corrupt && walk->each.user(walk->arg, &user);
@@ -158,11 +159,11 @@ enum hf_error store_sqlite_each_batch(struct store_engine *engine, uint32_t part
                                       bool (*each)(void *arg, const struct store_batch *batch),
                                       void *arg)
 {
-  struct walk walk = { .statement = SQL_BATCH_EACH,
-                       .first = partition,
-                       .hand = hand_batch,
-                       .each.batch = each,
-                       .arg = arg };
+  struct walk walk = {.statement = SQL_BATCH_EACH,
+                      .first = partition,
+                      .hand = hand_batch,
+                      .each.batch = each,
+                      .arg = arg};
   return walk_run(engine, &walk);
 }
 
@@ -178,9 +179,11 @@ enum hf_error store_sqlite_each_hold(struct store_engine *engine, uint32_t parti
                                      bool (*each)(void *arg, const struct store_hold_row *row),
                                      void *arg)
 {
-  struct walk walk = {
-    .statement = SQL_HOLD_EACH, .first = partition, .hand = hand_hold, .each.hold = each, .arg = arg
-  };
+  struct walk walk = {.statement = SQL_HOLD_EACH,
+                      .first = partition,
+                      .hand = hand_hold,
+                      .each.hold = each,
+                      .arg = arg};
   return walk_run(engine, &walk);
 }
 
@@ -196,11 +199,11 @@ enum hf_error store_sqlite_each_block(struct store_engine *engine, uint32_t part
                                       bool (*each)(void *arg, const struct store_block_row *row),
                                       void *arg)
 {
-  struct walk walk = { .statement = SQL_BLOCK_EACH,
-                       .first = partition,
-                       .hand = hand_block,
-                       .each.block = each,
-                       .arg = arg };
+  struct walk walk = {.statement = SQL_BLOCK_EACH,
+                      .first = partition,
+                      .hand = hand_block,
+                      .each.block = each,
+                      .arg = arg};
   return walk_run(engine, &walk);
 }
 
@@ -216,12 +219,32 @@ enum hf_error store_sqlite_each_outcome(struct store_engine *engine, uint32_t pa
                                         bool (*each)(void *arg, const struct store_outcome *row),
                                         void *arg)
 {
-  struct walk walk = { .statement = SQL_OUTCOME_EACH,
-                       .first = partition,
-                       .hand = hand_outcome,
-                       .each.outcome = each,
-                       .arg = arg };
+  struct walk walk = {.statement = SQL_OUTCOME_EACH,
+                      .first = partition,
+                      .hand = hand_outcome,
+                      .each.outcome = each,
+                      .arg = arg};
   return walk_run(engine, &walk);
+}
+
+enum hf_error store_sqlite_mark(struct store_engine *base, uint32_t partition, uint64_t *ret_seq)
+{
+  struct sqlite_engine *engine = engine_of(base);
+  struct sqlite_db *db = sqlite_engine_take_reader(engine);
+  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_MARK_GET) };
+  sqlite_bind_id(row.statement, 1, partition);
+  enum store_status status = sqlite_first(row.statement);
+  *ret_seq = 0; /* a partition that was never projected has no row */
+  if (status == STORE_OK) {
+    *ret_seq = sqlite_column_unsigned(&row, 0, INT64_MAX - 1);
+    (void)sqlite3_reset(row.statement);
+  } else if (status == STORE_NOT_FOUND) {
+    status = STORE_OK;
+  }
+  if (row.corrupt)
+    status = STORE_CORRUPT;
+  sqlite_engine_return_reader(engine, db);
+  return error_of(status);
 }
 
 /* ---- repair ---------------------------------------------------------------------------------- */
@@ -274,8 +297,7 @@ enum hf_error store_sqlite_repair(struct store_engine *base, const struct store_
   return error_of(status);
 }
 
-enum hf_error store_sqlite_replay_run(struct store_engine *base,
-                                      const struct store_replay_run *run)
+enum hf_error store_sqlite_replay_run(struct store_engine *base, const struct store_replay_run *run)
 {
   struct sqlite_engine *engine = engine_of(base);
   CHECK(!engine->read_only);

@@ -142,7 +142,8 @@ void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
   if (wish || rest)
     checkpointer->asked_pages = pages + checkpointer->rest_pages;
   if (rest) {
-    int mode = pages > checkpointer->max_pages ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
+    int mode =
+      pages > checkpointer->max_pages ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
     (void)sqlite3_wal_checkpoint_v2(writer->handle, NULL, mode, NULL, NULL);
   }
 }

@@ -25,9 +25,9 @@ enum store_status sqlite_partition_load(struct sqlite_engine *engine, uint32_t p
                                         struct hf_hash *ret_head)
 {
   struct sqlite_db *db = &engine->writer;
-  struct sqlite_partition state = { .known = true, .next_batch = 1, .next_seq = 1 };
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_PARTITION_EPOCH) };
-  struct store_batch newest = { .number = 0 };
+  struct sqlite_partition state = {.known = true, .next_batch = 1, .next_seq = 1};
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_PARTITION_EPOCH)};
+  struct store_batch newest = {.number = 0};
   CHECK(partition >> db->partition_bits == 0);
   sqlite_bind_id(row.statement, 1, partition);
   enum store_status status = sqlite_first(row.statement);
@@ -154,8 +154,8 @@ static void set_secure_delete(struct sqlite_engine *engine, bool on)
 {
   if (engine->secure_delete == on)
     return;
-  if (sqlite_db_text(&engine->writer, on ? "PRAGMA secure_delete=ON" : "PRAGMA secure_delete=OFF") ==
-      SQLITE_OK)
+  if (sqlite_db_text(&engine->writer,
+                     on ? "PRAGMA secure_delete=ON" : "PRAGMA secure_delete=OFF") == SQLITE_OK)
     engine->secure_delete = on;
 }
 
@@ -213,6 +213,7 @@ static enum store_status refuse(struct commit_run *run, struct store_request *re
                                 struct store_unit *unit, enum store_status status)
 {
   if (status == STORE_HIT) {
+    CHECK(unit != NULL); /* only a unit has a key */
     status = probe(run->db, unit);
     if (status == STORE_OK)
       status = STORE_CONFLICT;
@@ -274,7 +275,7 @@ static void answer(struct commit_run *run, enum store_status status)
 /* STORE_OK: the newest commit is there. STORE_NOT_FOUND: it is not. */
 static enum store_status look_for(struct sqlite_db *db, const struct store_batch *batch)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_BATCH_HASH) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_BATCH_HASH)};
   struct hf_hash hash;
   sqlite_bind_id(row.statement, 1, batch->partition);
   sqlite_bind_id(row.statement, 2, batch->number);
@@ -318,8 +319,7 @@ static void run_commit(struct commit_run *run)
 {
   for (size_t i = 0; i < run->count; i++)
     run->requests[i]->status = STORE_OK;
-  if (!sqlite_engine_writer(run->engine) ||
-      sqlite_db_do(run->db, SQL_BEGIN_WRITE) != SQLITE_OK) {
+  if (!sqlite_engine_writer(run->engine) || sqlite_db_do(run->db, SQL_BEGIN_WRITE) != SQLITE_OK) {
     answer(run, STORE_UNAVAILABLE);
     return;
   }
@@ -346,8 +346,7 @@ void sqlite_commit_many(struct sqlite_engine *engine, struct store_request **req
 {
   uint64_t began_us = sqlite_clock_us();
   struct commit_run run = {
-    .engine = engine, .db = &engine->writer, .requests = requests, .count = count
-  };
+    .engine = engine, .db = &engine->writer, .requests = requests, .count = count};
   CHECK(!engine->read_only);
   run_commit(&run);
   if (engine->secure_delete && engine->writer.handle != NULL)

@@ -44,8 +44,10 @@ static int set_up(struct sqlite_db *db, const struct sqlite_db_config *config)
     code = sqlite_db_text(db, text);
   }
   if (code == SQLITE_OK && config->role == SQLITE_ROLE_READER) {
-    (void)snprintf(text, sizeof(text), "PRAGMA cache_size=-%d;PRAGMA mmap_size=%lld;"
-                   "PRAGMA query_only=ON", READER_CACHE_KIB, READER_MMAP_BYTES);
+    (void)snprintf(text, sizeof(text),
+                   "PRAGMA cache_size=-%d;PRAGMA mmap_size=%lld;"
+                   "PRAGMA query_only=ON",
+                   READER_CACHE_KIB, READER_MMAP_BYTES);
     code = sqlite_db_text(db, text);
   }
   return code;
@@ -90,9 +92,8 @@ void sqlite_db_close(struct sqlite_db *db)
 static sqlite3_stmt *prepare(struct sqlite_db *db, const char *text)
 {
   sqlite3_stmt *statement = NULL;
-  if (db->handle == NULL ||
-      sqlite3_prepare_v3(db->handle, text, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
-        SQLITE_OK)
+  if (db->handle == NULL || sqlite3_prepare_v3(db->handle, text, -1, SQLITE_PREPARE_PERSISTENT,
+                                               &statement, NULL) != SQLITE_OK)
     return NULL;
   return statement;
 }
@@ -164,10 +165,13 @@ enum store_status sqlite_status(int code)
   switch (code & 0xff) {
   case SQLITE_OK:
   case SQLITE_ROW:
-  case SQLITE_DONE: return STORE_OK;
+  case SQLITE_DONE:
+    return STORE_OK;
   case SQLITE_CORRUPT:
-  case SQLITE_NOTADB: return STORE_CORRUPT;
-  default: return STORE_UNAVAILABLE;
+  case SQLITE_NOTADB:
+    return STORE_CORRUPT;
+  default:
+    return STORE_UNAVAILABLE;
   }
 }
 
@@ -220,7 +224,7 @@ void sqlite_bind_text(sqlite3_stmt *statement, int column, struct store_text tex
 
 void sqlite_bind_chars(sqlite3_stmt *statement, int column, const char *text)
 {
-  sqlite_bind_text(statement, column, (struct store_text){ text, strlen(text) });
+  sqlite_bind_text(statement, column, (struct store_text){text, strlen(text)});
 }
 
 void sqlite_bind_amount(sqlite3_stmt *statement, int column, hf_amount amount,
@@ -272,14 +276,14 @@ hf_amount sqlite_column_amount(struct sqlite_row *row, int column)
 struct store_text sqlite_column_text(struct sqlite_row *row, int column, struct hf_arena *arena)
 {
   if (sqlite3_column_type(row->statement, column) == SQLITE_NULL)
-    return (struct store_text){ NULL, 0 };
+    return (struct store_text){NULL, 0};
   const char *text = (const char *)sqlite3_column_text(row->statement, column);
   if (text == NULL) {
     row->corrupt = true;
-    return (struct store_text){ NULL, 0 };
+    return (struct store_text){NULL, 0};
   }
   size_t size = (size_t)sqlite3_column_bytes(row->statement, column);
-  return (struct store_text){ hf_arena_text(arena, text, size), size };
+  return (struct store_text){hf_arena_text(arena, text, size), size};
 }
 
 void sqlite_column_chars(struct sqlite_row *row, int column, char *out, size_t room)

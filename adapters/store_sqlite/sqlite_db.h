@@ -16,14 +16,14 @@ enum sqlite_statement {
 #define X(name, text) SQL_##name,
   SQLITE_STATEMENTS(X)
 #undef X
-  SQL_COUNT
+    SQL_COUNT
 };
 /* Statements on one partition's journal table. */
 enum sqlite_journal_statement {
 #define X(name, text) JOURNAL_##name,
   SQLITE_JOURNAL_STATEMENTS(X)
 #undef X
-  JOURNAL_COUNT
+    JOURNAL_COUNT
 };
 
 struct sqlite_db {

@@ -35,7 +35,7 @@ struct sqlite_engine {
   char *path, *vfs;           /* vfs: NULL is the default */
   bool read_only;
   size_t cache_bytes;
-  int lock_file; /* -1: read-only */
+  int lock_file;                 /* -1: read-only */
   struct sqlite_log_vfs log_vfs; /* the writer's; not used when read-only */
   struct sqlite_db writer;
   struct sqlite_partition *partitions;

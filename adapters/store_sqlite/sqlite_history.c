@@ -23,7 +23,7 @@ static enum store_status version_before(struct sqlite_db *db, hf_id user, uint64
 {
   uint64_t low = 0, high = newest;
   enum store_status status = STORE_OK;
-  struct hf_arena arena = { NULL };
+  struct hf_arena arena = {NULL};
   while (low < high && status == STORE_OK) {
     uint64_t middle = high - (high - low) / 2u;
     struct ledger_entry entry;
@@ -80,7 +80,7 @@ static enum store_status list_add(struct sqlite_db *db, struct store_request *re
   size_t at = list->entries_count++;
   hf_id op = ledger_entry_op(entry, db->partition_bits);
   list->entries[at] = *entry;
-  enum store_status status = sqlite_get_metadata(db, op, &request->arena, &list->metadata[at]);
+  enum store_status status = sqlite_get_metadata(db, op, &request->arena, &list->metadata[at], NULL);
   if (status == STORE_OK && entry->op_index == 0)
     status = list_reversals(db, request, at);
   return status;
@@ -104,8 +104,8 @@ enum store_status sqlite_list_entries(struct sqlite_db *db, struct store_request
   uint64_t version, scanned = 0;
   CHECK(list->limit > 0 && list->scan_max > 0);
   list_init(request);
-  enum store_status status = start_of(db, list->user, list->to_us == 0 ? NULL : &list->to_us,
-                                      &list->user_found, &version);
+  enum store_status status =
+    start_of(db, list->user, list->to_us == 0 ? NULL : &list->to_us, &list->user_found, &version);
   if (list->before_version != 0 && list->before_version <= version)
     version = list->before_version - 1u;
   for (; status == STORE_OK && version > 0; version--) {
@@ -175,9 +175,7 @@ enum store_status sqlite_balance_at(struct sqlite_db *db, struct store_request *
 enum store_status sqlite_scan(struct sqlite_db *db, struct store_request *request)
 {
   struct store_scan *scan = &request->scan;
-  struct sqlite_row row = {
-    .statement = sqlite_db_use_journal(db, JOURNAL_SCAN, scan->partition)
-  };
+  struct sqlite_row row = {.statement = sqlite_db_use_journal(db, JOURNAL_SCAN, scan->partition)};
   enum store_status status = STORE_OK;
   void *entries = NULL, *bodies = NULL;
   size_t entries_room = 0, bodies_room = 0, bodies_count = 0;
@@ -186,8 +184,8 @@ enum store_status sqlite_scan(struct sqlite_db *db, struct store_request *reques
   sqlite_bind_id(row.statement, 1, scan->from_seq);
   sqlite_bind_id(row.statement, 2, scan->limit);
   while ((code = sqlite3_step(row.statement)) == SQLITE_ROW) {
-    struct ledger_entry *entry = hf_arena_push(&request->arena, &entries, &scan->entries_count,
-                                               &entries_room, sizeof(*entry));
+    struct ledger_entry *entry =
+      hf_arena_push(&request->arena, &entries, &scan->entries_count, &entries_room, sizeof(*entry));
     struct store_text *body =
       hf_arena_push(&request->arena, &bodies, &bodies_count, &bodies_room, sizeof(*body));
     sqlite_row_entry(&row, db, scan->partition, &request->arena, entry, body);
@@ -196,12 +194,13 @@ enum store_status sqlite_scan(struct sqlite_db *db, struct store_request *reques
   scan->entries = entries;
   scan->bodies = bodies;
   scan->metadata = hf_arena_alloc(&request->arena, scan->entries_count * sizeof(*scan->metadata));
+  scan->salts = hf_arena_alloc(&request->arena, scan->entries_count * sizeof(*scan->salts));
   if (code != SQLITE_DONE)
     return sqlite_status(code);
   if (row.corrupt)
     return STORE_CORRUPT;
   for (size_t i = 0; status == STORE_OK && i < scan->entries_count; i++)
     status = sqlite_get_metadata(db, ledger_entry_op(&scan->entries[i], db->partition_bits),
-                                 &request->arena, &scan->metadata[i]);
+                                 &request->arena, &scan->metadata[i], &scan->salts[i]);
   return status;
 }

@@ -6,15 +6,15 @@
 static enum store_status largest_serial(struct sqlite_db *db, enum sqlite_statement id,
                                         unsigned partition, uint64_t *largest)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, id) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, id)};
   sqlite_bind_id(row.statement, 1, sqlite_order_start(partition));
   sqlite_bind_id(row.statement, 2, sqlite_order_end(partition));
   enum store_status status = sqlite_first(row.statement);
   if (status != STORE_OK)
     return status;
   if (sqlite3_column_type(row.statement, 0) != SQLITE_NULL) {
-    uint64_t serial = sqlite_column_unsigned(&row, 0, INT64_MAX) &
-                      ((1ull << SQLITE_ORDER_SHIFT) - 1u);
+    uint64_t serial =
+      sqlite_column_unsigned(&row, 0, INT64_MAX) & ((1ull << SQLITE_ORDER_SHIFT) - 1u);
     if (serial > *largest)
       *largest = serial;
   }

@@ -46,9 +46,8 @@ static enum store_status add_system(struct sqlite_db *db, const struct ledger_en
                                     uint32_t partition, unsigned account, bool leaves)
 {
   struct store_system_row total = {
-    .partition = partition, .asset = entry->asset, .account = (uint8_t)account
-  };
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_SYSTEM_GET) };
+    .partition = partition, .asset = entry->asset, .account = (uint8_t)account};
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_SYSTEM_GET)};
   if (ledger_is_bucket(account))
     return STORE_OK;
   for (size_t i = 0; i + 1u < sizeof(total.label); i++)
@@ -74,8 +73,7 @@ static enum store_status project_entry(struct sqlite_db *db, uint32_t partition,
                                        const struct ledger_entry *entry)
 {
   struct store_balance_row balance = {
-    .user = entry->user, .asset = entry->asset, .version = entry->version, .balance = entry->after
-  };
+    .user = entry->user, .asset = entry->asset, .version = entry->version, .balance = entry->after};
   enum store_status status = sqlite_write_balance(db, &balance);
   if (status == STORE_OK)
     status = add_system(db, entry, partition, entry->from, true);
@@ -87,7 +85,7 @@ static enum store_status project_entry(struct sqlite_db *db, uint32_t partition,
 static enum store_status project(struct sqlite_db *db, struct store_request *request)
 {
   uint32_t partition = request->project.partition;
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_MARK_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_MARK_GET)};
   uint64_t mark = 0, count = 0;
   sqlite_bind_id(row.statement, 1, partition);
   enum store_status status = sqlite_first(row.statement);
@@ -98,7 +96,7 @@ static enum store_status project(struct sqlite_db *db, struct store_request *req
   (void)sqlite3_reset(row.statement);
   struct store_request scan = {
     .kind = STORE_SCAN,
-    .scan = { .partition = partition, .from_seq = mark + 1u, .limit = request->project.limit },
+    .scan = {.partition = partition, .from_seq = mark + 1u, .limit = request->project.limit},
   };
   status = row.corrupt ? STORE_CORRUPT : sqlite_scan(db, &scan);
   for (; status == STORE_OK && count < scan.scan.entries_count; count++)

@@ -45,9 +45,9 @@ static enum store_status load_entries(struct sqlite_db *db, struct store_request
     if (status == STORE_OK)
       status = sqlite_get_entry(db, id, &request->arena, entry);
     if (status == STORE_NOT_FOUND ||
-        (status == STORE_OK && (entry->user != newest.user ||
-                                entry->version != newest.others[i].version ||
-                                entry->asset != newest.others[i].asset)))
+        (status == STORE_OK &&
+         (entry->user != newest.user || entry->version != newest.others[i].version ||
+          entry->asset != newest.others[i].asset)))
       status = STORE_CORRUPT;
   }
   return status;
@@ -57,10 +57,8 @@ static enum store_status load_entries(struct sqlite_db *db, struct store_request
 static enum store_status version_of(struct sqlite_db *db, hf_id op, hf_id user,
                                     uint64_t *ret_version)
 {
-  struct sqlite_row row = {
-    .statement =
-      sqlite_db_use_journal(db, JOURNAL_VERSION, hf_id_partition(op, db->partition_bits))
-  };
+  struct sqlite_row row = {.statement = sqlite_db_use_journal(
+                             db, JOURNAL_VERSION, hf_id_partition(op, db->partition_bits))};
   sqlite_bind_id(row.statement, 1, hf_id_serial(op, db->partition_bits));
   enum store_status status = sqlite_first(row.statement);
   if (status != STORE_OK)
@@ -74,7 +72,7 @@ static enum store_status version_of(struct sqlite_db *db, hf_id op, hf_id user,
 static enum store_status load_holds(struct sqlite_db *db, struct store_request *request)
 {
   struct store_loaded_user *out = &request->load_user.out;
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_HOLD_OPEN) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_HOLD_OPEN)};
   void *holds = NULL;
   size_t room = 0;
   int code;
@@ -98,7 +96,7 @@ static enum store_status load_holds(struct sqlite_db *db, struct store_request *
 static enum store_status load_blocks(struct sqlite_db *db, struct store_request *request)
 {
   struct store_loaded_user *out = &request->load_user.out;
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_BLOCK_OPEN) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_BLOCK_OPEN)};
   void *blocks = NULL;
   size_t room = 0;
   int code;
@@ -121,7 +119,7 @@ static enum store_status load_user(struct sqlite_db *db, struct store_request *r
 {
   struct store_loaded_user *out = &request->load_user.out;
   hf_id id = request->load_user.id;
-  *out = (struct store_loaded_user){ .entries_count = 0 };
+  *out = (struct store_loaded_user){.entries_count = 0};
   enum store_status status = sqlite_get_user(db, id, &request->arena, &out->row);
   if (status == STORE_OK)
     status = sqlite_index_has_keys(db, id, &out->has_keys);
@@ -138,7 +136,7 @@ static enum store_status load_user(struct sqlite_db *db, struct store_request *r
 
 static enum store_status get_name(struct sqlite_db *db, struct store_request *request)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_NAME_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_NAME_GET)};
   sqlite_bind_id(row.statement, 1, request->get_name.partition);
   sqlite_bind_id(row.statement, 2, request->get_name.name_kind);
   sqlite_bind_bytes(row.statement, 3, request->get_name.digest.bytes, HF_HASH_SIZE);
@@ -151,7 +149,7 @@ static enum store_status get_name(struct sqlite_db *db, struct store_request *re
 
 static enum store_status get_hold(struct sqlite_db *db, struct store_request *request)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_HOLD_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_HOLD_GET)};
   sqlite_bind_id(row.statement, 1, request->get_hold.id);
   enum store_status status = sqlite_first(row.statement);
   if (status != STORE_OK)
@@ -162,7 +160,7 @@ static enum store_status get_hold(struct sqlite_db *db, struct store_request *re
 
 static enum store_status get_block(struct sqlite_db *db, struct store_request *request)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_BLOCK_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_BLOCK_GET)};
   sqlite_bind_id(row.statement, 1, request->get_block.id);
   enum store_status status = sqlite_first(row.statement);
   if (status != STORE_OK)
@@ -192,8 +190,7 @@ static enum store_status read_holds(struct sqlite_row *row, struct hf_arena *are
 static enum store_status list_holds(struct sqlite_db *db, struct store_request *request)
 {
   struct sqlite_row row = {
-    .statement = sqlite_db_use(db, request->list_holds.open_only ? SQL_HOLD_OPEN : SQL_HOLD_ALL)
-  };
+    .statement = sqlite_db_use(db, request->list_holds.open_only ? SQL_HOLD_OPEN : SQL_HOLD_ALL)};
   request->list_holds.more = false;
   request->list_holds.count = 0;
   request->list_holds.out = NULL;
@@ -214,7 +211,7 @@ static enum store_status list_holds(struct sqlite_db *db, struct store_request *
 
 static enum store_status due_holds(struct sqlite_db *db, struct store_request *request)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_HOLD_DUE) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_HOLD_DUE)};
   sqlite_bind_id(row.statement, 1, request->due_holds.partition);
   sqlite_bind_time(row.statement, 2, request->due_holds.now_us);
   sqlite_bind_id(row.statement, 3, request->due_holds.limit);
@@ -223,7 +220,7 @@ static enum store_status due_holds(struct sqlite_db *db, struct store_request *r
 
 static enum store_status open_transfers(struct sqlite_db *db, struct store_request *request)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_TRANSFER_OPEN) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_TRANSFER_OPEN)};
   void *transfers = NULL;
   size_t room = 0;
   int code;
@@ -232,9 +229,8 @@ static enum store_status open_transfers(struct sqlite_db *db, struct store_reque
   sqlite_bind_id(row.statement, 2, request->open_transfers.after);
   sqlite_bind_id(row.statement, 3, request->open_transfers.limit);
   while ((code = sqlite3_step(row.statement)) == SQLITE_ROW) {
-    struct store_transfer_row *transfer =
-      hf_arena_push(&request->arena, &transfers, &request->open_transfers.count, &room,
-                    sizeof(*transfer));
+    struct store_transfer_row *transfer = hf_arena_push(
+      &request->arena, &transfers, &request->open_transfers.count, &room, sizeof(*transfer));
     sqlite_row_transfer(&row, transfer);
   }
   request->open_transfers.out = transfers;
@@ -243,7 +239,7 @@ static enum store_status open_transfers(struct sqlite_db *db, struct store_reque
 
 static enum store_status reserved_names(struct sqlite_db *db, struct store_request *request)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_NAME_RESERVED) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_NAME_RESERVED)};
   void *names = NULL;
   size_t room = 0;
   int code;
@@ -263,7 +259,7 @@ static enum store_status reserved_names(struct sqlite_db *db, struct store_reque
 
 static enum store_status read_assets(struct sqlite_db *db, struct store_request *request)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_ASSET_EACH) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_ASSET_EACH)};
   void *assets = NULL;
   size_t room = 0;
   int code;
@@ -286,7 +282,7 @@ static enum store_status read_assets(struct sqlite_db *db, struct store_request 
 
 static enum store_status read_keys(struct sqlite_db *db, struct store_request *request)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_KEY_EACH) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_KEY_EACH)};
   void *keys = NULL;
   size_t room = 0;
   int code;
@@ -310,10 +306,12 @@ static enum store_status read_keys(struct sqlite_db *db, struct store_request *r
 enum store_status sqlite_read(struct sqlite_db *db, struct store_request *request)
 {
   switch (request->kind) {
-  case STORE_LOAD_USER: return load_user(db, request);
+  case STORE_LOAD_USER:
+    return load_user(db, request);
   case STORE_GET_USER:
     return sqlite_get_user(db, request->get_user.id, &request->arena, &request->get_user.out);
-  case STORE_GET_NAME: return get_name(db, request);
+  case STORE_GET_NAME:
+    return get_name(db, request);
   case STORE_GET_OP:
     request->get_op.out = NULL;
     return sqlite_load_op(db, request->get_op.id, request->get_op.entry, &request->get_op.out);
@@ -321,14 +319,22 @@ enum store_status sqlite_read(struct sqlite_db *db, struct store_request *reques
     request->get_key_op.out = NULL;
     return sqlite_load_key_op(db, request->get_key_op.user, &request->get_key_op.key,
                               &request->get_key_op.out);
-  case STORE_GET_HOLD: return get_hold(db, request);
-  case STORE_GET_BLOCK: return get_block(db, request);
-  case STORE_LIST_HOLDS: return list_holds(db, request);
-  case STORE_LIST_ENTRIES: return sqlite_list_entries(db, request);
-  case STORE_BALANCE_AT: return sqlite_balance_at(db, request);
-  case STORE_DUE_HOLDS: return due_holds(db, request);
-  case STORE_OPEN_TRANSFERS: return open_transfers(db, request);
-  case STORE_RESERVED_NAMES: return reserved_names(db, request);
+  case STORE_GET_HOLD:
+    return get_hold(db, request);
+  case STORE_GET_BLOCK:
+    return get_block(db, request);
+  case STORE_LIST_HOLDS:
+    return list_holds(db, request);
+  case STORE_LIST_ENTRIES:
+    return sqlite_list_entries(db, request);
+  case STORE_BALANCE_AT:
+    return sqlite_balance_at(db, request);
+  case STORE_DUE_HOLDS:
+    return due_holds(db, request);
+  case STORE_OPEN_TRANSFERS:
+    return open_transfers(db, request);
+  case STORE_RESERVED_NAMES:
+    return reserved_names(db, request);
   case STORE_CATALOG: {
     enum store_status status = read_assets(db, request);
     return status == STORE_OK ? read_keys(db, request) : status;

@@ -135,12 +135,11 @@ void sqlite_row_entry(struct sqlite_row *row, const struct sqlite_db *db, unsign
       hf_id_partition(ret_entry->user, db->partition_bits) != partition ||
       ret_entry->op_index >= ret_entry->op_count || ret_entry->op_index >= seq)
     row->corrupt = true;
-  ret_entry->others =
-    ret_entry->others_count == 0
-      ? NULL
-      : hf_arena_copy(arena, others, ret_entry->others_count * sizeof(others[0]));
+  ret_entry->others = ret_entry->others_count == 0
+                        ? NULL
+                        : hf_arena_copy(arena, others, ret_entry->others_count * sizeof(others[0]));
   if (ret_body != NULL)
-    *ret_body = (struct store_text){ hf_arena_copy(arena, body, size), size };
+    *ret_body = (struct store_text){hf_arena_copy(arena, body, size), size};
 }
 
 /* ---- small reads ----------------------------------------------------------------------------- */
@@ -163,7 +162,7 @@ static enum store_status finish(struct sqlite_row *row)
 enum store_status sqlite_get_user(struct sqlite_db *db, hf_id id, struct hf_arena *arena,
                                   struct store_user_row *ret_user)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_USER_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_USER_GET)};
   sqlite_bind_id(row.statement, 1, sqlite_order(id, db->partition_bits));
   enum store_status status = sqlite_first(row.statement);
   if (status != STORE_OK)
@@ -188,7 +187,7 @@ enum store_status sqlite_get_entry(struct sqlite_db *db, hf_id id, struct hf_are
                                    struct ledger_entry *ret_entry)
 {
   unsigned partition = hf_id_partition(id, db->partition_bits);
-  struct sqlite_row row = { .statement = sqlite_db_use_journal(db, JOURNAL_GET, partition) };
+  struct sqlite_row row = {.statement = sqlite_db_use_journal(db, JOURNAL_GET, partition)};
   sqlite_bind_id(row.statement, 1, hf_id_serial(id, db->partition_bits));
   enum store_status status = sqlite_first(row.statement);
   if (status != STORE_OK)
@@ -198,24 +197,26 @@ enum store_status sqlite_get_entry(struct sqlite_db *db, hf_id id, struct hf_are
 }
 
 enum store_status sqlite_get_metadata(struct sqlite_db *db, hf_id op, struct hf_arena *arena,
-                                      struct store_text *ret_json)
+                                      struct store_text *ret_json, struct store_salt *ret_salt)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_META_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_META_GET)};
   sqlite_bind_id(row.statement, 1, op);
   enum store_status status = sqlite_first(row.statement);
-  *ret_json = (struct store_text){ NULL, 0 };
+  *ret_json = (struct store_text){NULL, 0};
   if (status == STORE_NOT_FOUND)
     return STORE_OK;
   if (status != STORE_OK)
     return status;
   *ret_json = sqlite_column_text(&row, 0, arena);
+  if (ret_salt != NULL && ret_json->at != NULL)
+    sqlite_column_bytes(&row, 1, ret_salt->bytes, sizeof(ret_salt->bytes));
   return finish(&row);
 }
 
 enum store_status sqlite_get_reversals(struct sqlite_db *db, hf_id original, struct hf_arena *arena,
                                        struct store_reversal_row **ret_rows, size_t *ret_count)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_REVERSAL_OF) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_REVERSAL_OF)};
   void *rows = NULL;
   size_t room = 0;
   int code;
@@ -238,7 +239,7 @@ enum store_status sqlite_get_reversals(struct sqlite_db *db, hf_id original, str
 enum store_status sqlite_index_newest(struct sqlite_db *db, hf_id user, uint64_t *ret_version,
                                       hf_id *ret_entry)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_INDEX_NEWEST) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_INDEX_NEWEST)};
   sqlite_bind_id(row.statement, 1, user);
   enum store_status status = sqlite_first(row.statement);
   if (status != STORE_OK && status != STORE_NOT_FOUND)
@@ -256,7 +257,7 @@ enum store_status sqlite_index_newest(struct sqlite_db *db, hf_id user, uint64_t
 enum store_status sqlite_index_version(struct sqlite_db *db, hf_id user, uint64_t version,
                                        hf_id *ret_entry)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_INDEX_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_INDEX_GET)};
   sqlite_bind_id(row.statement, 1, user);
   sqlite_bind_id(row.statement, 2, version);
   enum store_status status = sqlite_first(row.statement);
@@ -283,7 +284,7 @@ enum store_status sqlite_index_has_keys(struct sqlite_db *db, hf_id user, bool *
 
 static enum store_status load_transfer(struct sqlite_db *db, struct store_op *op)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_TRANSFER_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_TRANSFER_GET)};
   if (op->entries[0].type != LEDGER_T_TRANSFER)
     return STORE_OK;
   sqlite_bind_id(row.statement, 1, op->entries[0].id);
@@ -324,7 +325,7 @@ static enum store_status load_op_at(struct sqlite_db *db, struct store_op *op, h
 {
   enum store_status status = load_entries(db, op, first);
   if (status == STORE_OK)
-    status = sqlite_get_metadata(db, first, &op->arena, &op->metadata);
+    status = sqlite_get_metadata(db, first, &op->arena, &op->metadata, NULL);
   if (status == STORE_OK)
     status = sqlite_get_reversals(db, first, &op->arena, &op->reversals, &op->reversals_count);
   if (status == STORE_OK)
@@ -354,7 +355,7 @@ enum store_status sqlite_load_op(struct sqlite_db *db, hf_id id, bool any_entry,
 
 static enum store_status load_outcome(struct sqlite_db *db, uint64_t id, struct store_op **ret_op)
 {
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_OUTCOME_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_OUTCOME_GET)};
   sqlite_bind_id(row.statement, 1, id);
   enum store_status status = sqlite_first(row.statement);
   if (status != STORE_OK)
@@ -385,8 +386,8 @@ enum store_status sqlite_load_key_op(struct sqlite_db *db, hf_id user, const str
     return STORE_CORRUPT;
   if (ref < 0)
     return load_outcome(db, (uint64_t)-ref, ret_op);
-  hf_id first = hf_id_make((uint64_t)ref, hf_id_partition(user, db->partition_bits),
-                           db->partition_bits);
+  hf_id first =
+    hf_id_make((uint64_t)ref, hf_id_partition(user, db->partition_bits), db->partition_bits);
   status = sqlite_load_op(db, first, false, ret_op);
   return status == STORE_NOT_FOUND ? STORE_CORRUPT : status;
 }

@@ -48,9 +48,9 @@ enum store_status sqlite_get_user(struct sqlite_db *db, hf_id id, struct hf_aren
 enum store_status sqlite_user_exists(struct sqlite_db *db, hf_id id, bool *ret_found);
 enum store_status sqlite_get_entry(struct sqlite_db *db, hf_id id, struct hf_arena *arena,
                                    struct ledger_entry *ret_entry);
-/* Metadata of an op; NULL text when there is none or it was erased. */
+/* Metadata of an op; NULL text when there is none or it was erased. ret_salt may be NULL. */
 enum store_status sqlite_get_metadata(struct sqlite_db *db, hf_id op, struct hf_arena *arena,
-                                      struct store_text *ret_json);
+                                      struct store_text *ret_json, struct store_salt *ret_salt);
 enum store_status sqlite_get_reversals(struct sqlite_db *db, hf_id original, struct hf_arena *arena,
                                        struct store_reversal_row **ret_rows, size_t *ret_count);
 

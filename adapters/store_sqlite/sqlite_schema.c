@@ -132,7 +132,7 @@ static const struct sqlite_migration {
   const char *tables[4];
   const char *partition;
 } MIGRATIONS[] = {
-  { { LEDGER_1, ROWS_1, PROJECTIONS_1 }, JOURNAL_1 },
+  {{LEDGER_1, ROWS_1, PROJECTIONS_1}, JOURNAL_1},
 };
 #define MIGRATIONS_COUNT ((unsigned)(sizeof(MIGRATIONS) / sizeof(MIGRATIONS[0])))
 #define PARTITION_TEXT_MAX 2048u
@@ -260,8 +260,8 @@ static enum hf_error compare(struct sqlite_db *db, unsigned count, char why[SQLI
                                 "SELECT version,checksum FROM schema_migrations ORDER BY version",
                                 -1, &select, NULL);
   while (code == SQLITE_OK && (code = sqlite3_step(select)) == SQLITE_ROW) {
-    struct sqlite_row row = { .statement = select };
-    struct hf_hash sum = { { 0 } };
+    struct sqlite_row row = {.statement = select};
+    struct hf_hash sum = {{0}};
     uint64_t version = sqlite_column_unsigned(&row, 0, UINT32_MAX);
     sqlite_column_bytes(&row, 1, sum.bytes, sizeof(sum.bytes));
     same = same && !row.corrupt && version == seen + 1u && seen < count;

@@ -16,8 +16,7 @@ unsigned sqlite_schema_known(void);
  * newer schema, an old one when `migrate` is false. `partition_bits` is used for a new database.
  * Sets db->partition_bits from the file. HF_OK, or an error and a text in ret_why. */
 MUST_CHECK enum hf_error sqlite_schema_open(struct sqlite_db *db, bool migrate,
-                                            unsigned partition_bits,
-                                            char ret_why[SQLITE_WHY_SIZE]);
+                                            unsigned partition_bits, char ret_why[SQLITE_WHY_SIZE]);
 /* The recorded migrations are those of this program, the triggers are there, the pages are sound:
  * reads the whole file. */
 MUST_CHECK enum hf_error sqlite_schema_check(struct sqlite_db *db, char ret_why[SQLITE_WHY_SIZE]);

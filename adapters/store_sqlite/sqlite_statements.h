@@ -8,8 +8,7 @@
 
 #define SQLITE_ORDER_SHIFT 44u
 
-#define SQLITE_HOLD_COLUMNS                                                                        \
-  "id,user,asset,state,amount,remaining,created_us,expires_us,resolved_us"
+#define SQLITE_HOLD_COLUMNS "id,user,asset,state,amount,remaining,created_us,expires_us,resolved_us"
 #define SQLITE_BLOCK_COLUMNS "id,user,asset,bucket,open,amount,remaining,created_us,resolved_us"
 #define SQLITE_USER_COLUMNS "id,kind,status,created_us,external_id,profile"
 #define SQLITE_NAME_COLUMNS "partition,kind,digest,state,request,user,created_us"
@@ -54,7 +53,7 @@
   X(NAME_INSERT, "INSERT INTO names(" SQLITE_NAME_COLUMNS ",user_order) "                          \
                  "VALUES(?1,?2,?3,?4,?5,?6,?7,?8)")                                                \
   X(NAME_UPDATE, "UPDATE names SET state=?4,user=?6,user_order=?8 "                                \
-                 "WHERE partition=?1 AND kind=?2 AND digest=?3")                                  \
+                 "WHERE partition=?1 AND kind=?2 AND digest=?3")                                   \
   X(NAME_GET, "SELECT " SQLITE_NAME_COLUMNS " FROM names WHERE partition=?1 AND kind=?2 "          \
               "AND digest=?3")                                                                     \
   X(NAME_RESERVED, "SELECT " SQLITE_NAME_COLUMNS " FROM names WHERE partition=?1 AND state=0 "     \
@@ -98,7 +97,7 @@
   X(REVERSAL_OF, "SELECT op,amount FROM reversals WHERE original=?1 ORDER BY op")                  \
   X(META_INSERT, "INSERT INTO entry_metadata(op,salt,json) VALUES(?1,?2,?3)")                      \
   X(META_ERASE, "UPDATE entry_metadata SET salt=NULL,json=NULL WHERE op=?1")                       \
-  X(META_GET, "SELECT json FROM entry_metadata WHERE op=?1")                                       \
+  X(META_GET, "SELECT json,salt FROM entry_metadata WHERE op=?1")                                       \
   X(MARK_GET, "SELECT seq FROM projection_marks WHERE partition=?1")                               \
   X(MARK_SET, "INSERT INTO projection_marks(partition,seq) VALUES(?1,?2) "                         \
               "ON CONFLICT(partition) DO UPDATE SET seq=excluded.seq")                             \
@@ -127,7 +126,7 @@
 
 /* Statements that read a whole table on purpose: small tables, and the offline checks. */
 #define SQLITE_SCANS(X)                                                                            \
-  X(OUTCOME_EACH) X(ASSET_EACH) X(KEY_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH)             \
-  X(SYSTEM_EACH)
+  X(OUTCOME_EACH)                                                                                  \
+  X(ASSET_EACH) X(KEY_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH) X(SYSTEM_EACH)
 
 #endif

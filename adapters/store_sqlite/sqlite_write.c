@@ -37,7 +37,7 @@ enum store_status sqlite_write_batch(struct sqlite_db *db, const struct store_ba
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 static enum store_status write_user(struct sqlite_db *db, uint8_t action,
-                                        const struct store_user_row *user)
+                                    const struct store_user_row *user)
 {
   bool update = action == STORE_UPDATE;
   sqlite3_stmt *write = sqlite_db_use(db, update ? SQL_USER_UPDATE : SQL_USER_INSERT);
@@ -53,7 +53,7 @@ static enum store_status write_user(struct sqlite_db *db, uint8_t action,
 }
 
 static enum store_status write_name(struct sqlite_db *db, uint8_t action,
-                                        const struct store_name_row *name)
+                                    const struct store_name_row *name)
 {
   bool update = action == STORE_UPDATE;
   sqlite3_stmt *write = sqlite_db_use(db, update ? SQL_NAME_UPDATE : SQL_NAME_INSERT);
@@ -72,7 +72,7 @@ static enum store_status write_name(struct sqlite_db *db, uint8_t action,
 }
 
 static enum store_status write_asset(struct sqlite_db *db, uint8_t action,
-                                         const struct store_asset_row *asset)
+                                     const struct store_asset_row *asset)
 {
   sqlite3_stmt *write = sqlite_db_use(db, SQL_ASSET_INSERT);
   CHECK(action == STORE_INSERT);
@@ -88,7 +88,7 @@ static enum store_status write_asset(struct sqlite_db *db, uint8_t action,
 }
 
 static enum store_status write_key(struct sqlite_db *db, uint8_t action,
-                                       const struct store_key_row *key)
+                                   const struct store_key_row *key)
 {
   bool update = action == STORE_UPDATE;
   sqlite3_stmt *write = sqlite_db_use(db, update ? SQL_KEY_UPDATE : SQL_KEY_INSERT);
@@ -107,7 +107,7 @@ static enum store_status write_key(struct sqlite_db *db, uint8_t action,
 }
 
 static enum store_status put_hold(struct sqlite_db *db, uint8_t action,
-                                      const struct store_hold_row *hold)
+                                  const struct store_hold_row *hold)
 {
   uint8_t amount[SQLITE_AMOUNT_SIZE], remaining[SQLITE_AMOUNT_SIZE];
   bool update = action == STORE_UPDATE;
@@ -135,7 +135,7 @@ static enum store_status put_hold(struct sqlite_db *db, uint8_t action,
 }
 
 static enum store_status put_block(struct sqlite_db *db, uint8_t action,
-                                       const struct store_block_row *block)
+                                   const struct store_block_row *block)
 {
   uint8_t amount[SQLITE_AMOUNT_SIZE], remaining[SQLITE_AMOUNT_SIZE];
   bool update = action == STORE_UPDATE;
@@ -161,7 +161,7 @@ static enum store_status put_block(struct sqlite_db *db, uint8_t action,
 }
 
 static enum store_status write_transfer(struct sqlite_db *db, uint8_t action,
-                                            const struct store_transfer_row *transfer)
+                                        const struct store_transfer_row *transfer)
 {
   uint8_t amount[SQLITE_AMOUNT_SIZE];
   bool update = action == STORE_UPDATE;
@@ -185,7 +185,7 @@ static enum store_status write_transfer(struct sqlite_db *db, uint8_t action,
 }
 
 static enum store_status write_reversal(struct sqlite_db *db, uint8_t action,
-                                            const struct store_reversal_row *reversal)
+                                        const struct store_reversal_row *reversal)
 {
   uint8_t amount[SQLITE_AMOUNT_SIZE];
   sqlite3_stmt *write = sqlite_db_use(db, SQL_REVERSAL_INSERT);
@@ -197,7 +197,7 @@ static enum store_status write_reversal(struct sqlite_db *db, uint8_t action,
 }
 
 static enum store_status write_meta(struct sqlite_db *db, uint8_t action,
-                                        const struct store_meta_row *meta)
+                                    const struct store_meta_row *meta)
 {
   bool erase = action == STORE_ERASE;
   sqlite3_stmt *write = sqlite_db_use(db, erase ? SQL_META_ERASE : SQL_META_INSERT);
@@ -213,14 +213,22 @@ static enum store_status write_meta(struct sqlite_db *db, uint8_t action,
 static enum store_status write_row(struct sqlite_db *db, const struct store_row *row)
 {
   switch (row->table) {
-  case STORE_T_USER: return write_user(db, row->action, &row->user);
-  case STORE_T_NAME: return write_name(db, row->action, &row->name);
-  case STORE_T_ASSET: return write_asset(db, row->action, row->asset);
-  case STORE_T_KEY: return write_key(db, row->action, row->key);
-  case STORE_T_HOLD: return put_hold(db, row->action, &row->hold);
-  case STORE_T_BLOCK: return put_block(db, row->action, &row->block);
-  case STORE_T_TRANSFER: return write_transfer(db, row->action, &row->transfer);
-  case STORE_T_REVERSAL: return write_reversal(db, row->action, &row->reversal);
+  case STORE_T_USER:
+    return write_user(db, row->action, &row->user);
+  case STORE_T_NAME:
+    return write_name(db, row->action, &row->name);
+  case STORE_T_ASSET:
+    return write_asset(db, row->action, row->asset);
+  case STORE_T_KEY:
+    return write_key(db, row->action, row->key);
+  case STORE_T_HOLD:
+    return put_hold(db, row->action, &row->hold);
+  case STORE_T_BLOCK:
+    return put_block(db, row->action, &row->block);
+  case STORE_T_TRANSFER:
+    return write_transfer(db, row->action, &row->transfer);
+  case STORE_T_REVERSAL:
+    return write_reversal(db, row->action, &row->reversal);
   default:
     CHECK(row->table == STORE_T_META); /* the only table that is left */
     return write_meta(db, row->action, &row->meta);
@@ -240,7 +248,7 @@ enum store_status sqlite_write_block(struct sqlite_db *db, const struct store_bl
 /* ---- entries, outcomes and their index ------------------------------------------------------- */
 
 static enum store_status index_version(struct sqlite_db *db, const struct ledger_entry *entry,
-                                           uint64_t seq)
+                                       uint64_t seq)
 {
   sqlite3_stmt *insert = sqlite_db_use(db, SQL_INDEX_INSERT);
   sqlite_bind_id(insert, 1, entry->user);
@@ -249,8 +257,8 @@ static enum store_status index_version(struct sqlite_db *db, const struct ledger
   return status_of(sqlite_db_run(insert), STORE_FENCED);
 }
 
-static enum store_status index_key(struct sqlite_db *db, hf_id user,
-                                       const struct hf_digest *key, int64_t ref)
+static enum store_status index_key(struct sqlite_db *db, hf_id user, const struct hf_digest *key,
+                                   int64_t ref)
 {
   sqlite3_stmt *insert = sqlite_db_use(db, SQL_INDEX_INSERT);
   sqlite_bind_id(insert, 1, user);
@@ -260,7 +268,7 @@ static enum store_status index_key(struct sqlite_db *db, hf_id user,
 }
 
 static enum store_status write_entry(struct sqlite_db *db, const struct ledger_entry *entry,
-                                         const uint8_t *body, size_t size, uint32_t partition)
+                                     const uint8_t *body, size_t size, uint32_t partition)
 {
   uint64_t seq = hf_id_serial(entry->id, db->partition_bits);
   CHECK(seq > 0 && hf_id_partition(entry->id, db->partition_bits) == partition);
@@ -277,7 +285,7 @@ static enum store_status write_entry(struct sqlite_db *db, const struct ledger_e
 }
 
 static enum store_status write_outcome(struct sqlite_db *db, const struct store_unit *unit,
-                                           uint64_t batch)
+                                       uint64_t batch)
 {
   const struct store_outcome *outcome = &unit->outcome;
   sqlite3_stmt *insert = sqlite_db_use(db, SQL_OUTCOME_INSERT);
@@ -298,7 +306,7 @@ static enum store_status write_outcome(struct sqlite_db *db, const struct store_
 }
 
 enum store_status sqlite_write_unit(struct sqlite_db *db, const struct store_unit *unit,
-                                        uint64_t batch)
+                                    uint64_t batch)
 {
   enum store_status status = STORE_OK;
   const uint8_t *body = unit->bodies;
@@ -313,8 +321,8 @@ enum store_status sqlite_write_unit(struct sqlite_db *db, const struct store_uni
     status = write_outcome(db, unit, batch);
   } else if (status == STORE_OK && unit->has_key) {
     const struct ledger_entry *first = &unit->entries[0];
-    status = index_key(db, first->user, &first->key,
-                        (int64_t)hf_id_serial(first->id, db->partition_bits));
+    status =
+      index_key(db, first->user, &first->key, (int64_t)hf_id_serial(first->id, db->partition_bits));
   }
   for (unsigned i = 0; status == STORE_OK && i < unit->rows_count; i++)
     status = write_row(db, &unit->rows[i]);

@@ -6,11 +6,11 @@
 
 /* STORE_FENCED: the number is taken. STORE_UNAVAILABLE, STORE_CORRUPT: the store failed. */
 enum store_status sqlite_write_batch(struct sqlite_db *db, const struct store_batch *batch);
-/* Likewise. STORE_CONFLICT: a row exists or misses. STORE_FENCED: a sequence number or version is taken.
- * STORE_HIT: the key is known, although nobody asked for it to be probed. `batch`: the number of
- * the batch of the unit's partition. */
+/* Likewise. STORE_FENCED: a sequence number or a version is taken. STORE_CONFLICT: a row exists or
+ * misses. STORE_HIT: the key is known, although nobody asked for it to be probed. `batch`: the
+ * number of the batch of the unit's partition. */
 enum store_status sqlite_write_unit(struct sqlite_db *db, const struct store_unit *unit,
-                                        uint64_t batch);
+                                    uint64_t batch);
 
 /* Inserts a row that a repair makes anew. */
 enum store_status sqlite_write_hold(struct sqlite_db *db, const struct store_hold_row *hold);

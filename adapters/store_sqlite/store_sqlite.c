@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "adapters/store_sqlite/sqlite_engine.h"
+#include "adapters/store_sqlite/sqlite_page_cache.h"
 #include "adapters/store_sqlite/sqlite_schema.h"
 
 static struct sqlite_engine *engine_of(struct store_engine *engine)
@@ -142,10 +143,17 @@ static void engine_execute(struct store_engine *base, struct store_request *requ
 {
   struct sqlite_engine *engine = engine_of(base);
   switch (request->kind) {
-  case STORE_COMMIT: sqlite_commit_many(engine, &request, 1); break;
-  case STORE_OPEN_PARTITION: sqlite_open_partition(engine, request); break;
-  case STORE_PROJECT: sqlite_project(engine, request); break;
-  default: read_request(engine, request);
+  case STORE_COMMIT:
+    sqlite_commit_many(engine, &request, 1);
+    break;
+  case STORE_OPEN_PARTITION:
+    sqlite_open_partition(engine, request);
+    break;
+  case STORE_PROJECT:
+    sqlite_project(engine, request);
+    break;
+  default:
+    read_request(engine, request);
   }
 }
 
@@ -243,6 +251,7 @@ enum hf_error store_sqlite_open(const struct store_sqlite_config *config,
   };
   CHECK(config->readers >= 1 && config->readers <= SQLITE_READERS_MAX);
   CHECK(config->partition_bits <= HF_PARTITION_BITS_MAX);
+  sqlite_page_cache_install();
   struct sqlite_engine *engine = rt_alloc(sizeof(*engine));
   engine->engine.ops = &ops;
   engine->path = copy_text(config->path);

@@ -17,36 +17,34 @@ static const struct {
   const char *name;
   const char *text;
 } samples[] = {
-    {"GET, 2 fields", "GET /livez HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"},
-    {"GET, browser",
-     "GET /v1/users/4503599627370497/balances?asset=GOLD HTTP/1.1\r\n"
-     "Host: api.example.com\r\n"
-     "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
-     "Accept: application/json\r\n"
-     "Accept-Language: en-US,en;q=0.5\r\n"
-     "Accept-Encoding: gzip, deflate, br\r\n"
-     "Authorization: Bearer hfk_bench_0123456789abcdef0123456789abcdef\r\n"
-     "Connection: keep-alive\r\n"
-     "\r\n"},
-    {"POST, JSON",
-     "POST /v1/ops HTTP/1.1\r\n"
-     "Host: 127.0.0.1:8080\r\n"
-     "Authorization: Bearer hfk_bench_0123456789abcdef0123456789abcdef\r\n"
-     "Idempotency-Key: 01890c5e-7f3a-7cc0-98c4-dc0c0c07398f\r\n"
-     "Content-Type: application/json\r\n"
-     "Content-Length: 76\r\n"
-     "\r\n"
-     "{\"type\":\"earn\",\"user_id\":\"4503599627370497\","
-     "\"asset\":\"GOLD\",\"amount\":\"1.25\" }"},
-    {"POST, chunked",
-     "POST /v1/ops HTTP/1.1\r\n"
-     "Host: 127.0.0.1:8080\r\n"
-     "Content-Type: application/json\r\n"
-     "Transfer-Encoding: chunked\r\n"
-     "\r\n"
-     "21\r\n{\"type\":\"earn\",\"user_id\":\"4503599\r\n"
-     "21\r\n627370497\",\"asset\":\"GOLD\",\"amount\r\n"
-     "0\r\n\r\n"},
+  {"GET, 2 fields", "GET /livez HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"},
+  {"GET, browser",
+   "GET /v1/users/4503599627370497/balances?asset=GOLD HTTP/1.1\r\n"
+   "Host: api.example.com\r\n"
+   "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+   "Accept: application/json\r\n"
+   "Accept-Language: en-US,en;q=0.5\r\n"
+   "Accept-Encoding: gzip, deflate, br\r\n"
+   "Authorization: Bearer hfk_bench_0123456789abcdef0123456789abcdef\r\n"
+   "Connection: keep-alive\r\n"
+   "\r\n"},
+  {"POST, JSON", "POST /v1/ops HTTP/1.1\r\n"
+                 "Host: 127.0.0.1:8080\r\n"
+                 "Authorization: Bearer hfk_bench_0123456789abcdef0123456789abcdef\r\n"
+                 "Idempotency-Key: 01890c5e-7f3a-7cc0-98c4-dc0c0c07398f\r\n"
+                 "Content-Type: application/json\r\n"
+                 "Content-Length: 76\r\n"
+                 "\r\n"
+                 "{\"type\":\"earn\",\"user_id\":\"4503599627370497\","
+                 "\"asset\":\"GOLD\",\"amount\":\"1.25\" }"},
+  {"POST, chunked", "POST /v1/ops HTTP/1.1\r\n"
+                    "Host: 127.0.0.1:8080\r\n"
+                    "Content-Type: application/json\r\n"
+                    "Transfer-Encoding: chunked\r\n"
+                    "\r\n"
+                    "21\r\n{\"type\":\"earn\",\"user_id\":\"4503599\r\n"
+                    "21\r\n627370497\",\"asset\":\"GOLD\",\"amount\r\n"
+                    "0\r\n\r\n"},
 };
 
 static uint64_t now_ns(void)

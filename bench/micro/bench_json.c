@@ -17,7 +17,7 @@
 #define ROUND_NS 20000000u
 
 static struct api_parse parse = {
-    .now_us = 1800000000000000, .key_id = "bench", .request_id = "0123456789abcdef"};
+  .now_us = 1800000000000000, .key_id = "bench", .request_id = "0123456789abcdef"};
 static struct json_out out;
 static struct store_asset_row asset = {.id = 1, .scale = 8, .code = "COIN"};
 static struct ledger_entry entry;
@@ -110,8 +110,7 @@ static void write_balances(void)
 static void find_route(void)
 {
   static const char path[] = "/v1/users/4503599627370497/balances";
-  const struct route_match match =
-      route_find(HTTP_GET, (struct http_slice){path, sizeof path - 1});
+  const struct route_match match = route_find(HTTP_GET, (struct http_slice){path, sizeof path - 1});
   CHECK(match.route != NULL);
   sink += match.params_count;
 }
@@ -120,8 +119,8 @@ static void know_key(void)
 {
   static const char header[] = "Bearer hfk_bench_0123456789abcdef0123456789abcdef";
   struct api_caller caller;
-  CHECK(api_auth_check(auth, (struct http_slice){header, sizeof header - 1}, key_of, NULL,
-                       &caller));
+  CHECK(
+    api_auth_check(auth, (struct http_slice){header, sizeof header - 1}, key_of, NULL, &caller));
   sink += caller.scopes;
 }
 

@@ -28,15 +28,32 @@ static uint64_t chance(void)
 /* ---- ring ------------------------------------------------------------------------------------ */
 
 #define RING_MESSAGES 10000000u
+#define RING_SIZE 8192u
 
 struct ring_run {
   struct ring *ring;
   unsigned batch;
 };
 
+#define ANY_CORE SIZE_MAX
+
+/* The two ends on a core each; ANY_CORE lets the thread go where it likes again. */
+static void pin(size_t core)
+{
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  for (size_t i = 0; i < CPU_SETSIZE; i++) {
+    if (core == ANY_CORE || i == core) {
+      CPU_SET(i, &cores);
+    }
+  }
+  pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
+}
+
 static void *produce(void *arg)
 {
   const struct ring_run *run = arg;
+  pin(1);
   for (uint64_t i = 0; i < RING_MESSAGES;) {
     rt_env *slot = ring_reserve(run->ring);
     if (slot == NULL) {
@@ -58,8 +75,9 @@ static void *produce(void *arg)
 static void measure_ring(unsigned batch, const char *name, const char *goal)
 {
   struct bench_row row = {.name = name, .unit = "ns/msg", .goal = goal};
+  pin(0);
   for (unsigned i = 0; i < RUNS; i++) {
-    struct ring_run run = {.ring = ring_new(1024), .batch = batch};
+    struct ring_run run = {.ring = ring_new(RING_SIZE), .batch = batch};
     pthread_t producer;
     uint64_t got = 0;
     uint64_t sum = 0;
@@ -85,6 +103,7 @@ static void measure_ring(unsigned batch, const char *name, const char *goal)
     CHECK(sum == (uint64_t)RING_MESSAGES * (RING_MESSAGES - 1) / 2);
     ring_free(run.ring);
   }
+  pin(ANY_CORE);
   bench_print(&row);
 }
 

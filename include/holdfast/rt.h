@@ -103,15 +103,20 @@ typedef struct rt_class {
   rt_status (*load)(rt_ctx *ctx, void *state);
   /* One message. Must not keep `env`. */
   rt_status (*handle)(rt_ctx *ctx, void *state, const rt_env *env);
-  /* May it be passivated now? NULL: always. No waiter, nothing staged, no strong timer. */
+  /* May it be passivated now? NULL: always. Nothing staged, no strong timer; what the runtime
+   * knows itself (waiters, stash, asks and jobs in flight) it checks itself. A per-loop actor that
+   * says no keeps a drain from being complete. */
   bool (*idle)(const void *state);
-  /* Frees what the state points to. After it the actor is gone. */
+  /* Frees what the state points to, after RT_STOP, RT_FAIL (of load too) and at the end as well.
+   * After it the actor is gone; answers to what it asks or hands in here go to drop. */
   void (*passivate)(rt_ctx *ctx, void *state);
   /* End of each turn in which the actor got a message or called rt_want_turn_end. Per-loop only. */
   void (*turn_end)(rt_ctx *ctx, void *state);
   /* Invariants; the simulator calls it after each message. */
   void (*check)(const void *state);
-  /* A tell (not an ask) to this actor could not be delivered: free what the payload owns. */
+  /* A message to this class that nobody gets: a tell that could not be delivered, the answer of an
+   * ask or a job whose actor failed meanwhile, and at the end of the runtime RT_OP_DOWN for each of
+   * its asks that stayed open. Free what the payload owns. Any thread; the actor may not exist. */
   void (*drop)(const rt_env *env);
 } rt_class;
 
@@ -143,7 +148,8 @@ void rt_reply(rt_ctx *ctx, rt_id to, uint32_t corr, uint16_t op, const void *pay
 void rt_hand_over(rt_ctx *ctx, rt_id asker, uint32_t corr, rt_id to, uint16_t op,
                   const void *payload, size_t size);
 
-/* Weak timer: fires RT_OP_TIMER at the caller with `cookie`; dies with the actor. Coarse: 1 ms.
+/* Weak timer: fires RT_OP_TIMER at the caller with `cookie`; dies with the actor. Coarse: 1 ms,
+ * never early; 24 days at most.
  * The returned handle is for rt_timer_stop; a fired or stopped handle is ignored. */
 uint64_t rt_timer(rt_ctx *ctx, uint64_t after_us, uint64_t cookie);
 void rt_timer_stop(rt_ctx *ctx, uint64_t timer);
@@ -175,7 +181,8 @@ void *rt_local(const rt_ctx *ctx, unsigned slot);
 /* Any thread. RT_AGAIN: the target loop's inbox is full. */
 rt_status rt_post(rt *runtime, rt_id to, uint16_t op, const void *payload, size_t size);
 
-/* Loop thread, outside a turn (socket callbacks): speak as the per-loop actor `self`. Pairs. */
+/* Loop thread, outside a turn (socket callbacks): speak as the per-loop actor `self`. Pairs. From
+ * the first time on each ask of that actor uses a credit; without one an ask in here is refused. */
 void rt_enter(rt_ctx *ctx, rt_id self);
 void rt_leave(rt_ctx *ctx);
 /* False: this loop takes no new work from outside now (credits used up, overflow not empty, or

@@ -169,6 +169,10 @@ static rt_status item_handle(rt_ctx *ctx, void *state, const rt_env *env)
       rt_free(env->payload.p.ptr);
     }
     break;
+  case OP_PASS:
+    rt_hand_over(ctx, env->from, env->corr, env->to + 1, (uint16_t)env->payload.u[1],
+                 env->payload.b, sizeof env->payload);
+    break;
   case OP_RELAY:
     item_relay(ctx, env);
     break;

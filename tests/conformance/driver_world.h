@@ -34,6 +34,7 @@ enum {
   OP_TIMERS,          /* item: arms timers */
   OP_BLOCK,           /* item: may not be passivated from here on */
   OP_OWNED,           /* item: tell or ask with a block of memory in payload.p.ptr */
+  OP_PASS,            /* item: ask; handed over to the next item of the shard as op u[1] */
   OP_RELAY,           /* item: u[0] hops are left; tells the item of the next shard */
   OP_LOADED,          /* reply of the desk to OP_LOAD */
   OP_LOAD,            /* desk: ask of a loading item */

@@ -96,6 +96,31 @@ static void test_post_when_it_comes_from_a_foreign_thread_then_it_arrives_in_ord
   world_free(world);
 }
 
+static void ask_passed(rt_ctx *ctx, struct world *world, void *arg)
+{
+  const uint64_t words[2] = {66, *(const uint64_t *)arg};
+  (void)world;
+  rt_status status = rt_ask(ctx, item_id(1, 1), OP_PASS, words, sizeof words, 0, 1);
+  CHECK(status == RT_OK);
+}
+
+static void test_hand_over_when_another_actor_takes_the_ask_then_it_owes_the_reply(void **state)
+{
+  struct world *world = world_new(*state);
+  uint64_t op = OP_ECHO;
+  world_start(world);
+  world_run(world, 0, ask_passed, &op);
+  world_await(world, COUNT_REPLIES, 1);
+  assert_int_equal(atomic_load(&world->last_reply), 66);
+  op = OP_FAIL;
+  world_run(world, 0, ask_passed, &op);
+  world_await(world, COUNT_DOWN, 1);
+  assert_int_equal(world_count(world, COUNT_LOADS), 2);
+  assert_true(world_stop(world, 5000000));
+  assert_int_equal(world_count(world, COUNT_REPLIES), 2);
+  world_free(world);
+}
+
 static void tell_hand_nothing(rt_ctx *ctx, struct world *world, void *arg)
 {
   (void)ctx;
@@ -394,6 +419,7 @@ int main(void)
     DRIVER_TEST(test_tell_when_many_are_sent_then_each_pair_keeps_its_order),
     DRIVER_TEST(test_ask_when_the_receiver_answers_then_the_reply_comes_once),
     DRIVER_TEST(test_ask_when_it_is_answered_later_then_the_reply_still_comes),
+    DRIVER_TEST(test_hand_over_when_another_actor_takes_the_ask_then_it_owes_the_reply),
     DRIVER_TEST(test_post_when_it_comes_from_a_foreign_thread_then_it_arrives_in_order),
     DRIVER_TEST(test_turn_end_when_the_actor_got_a_message_then_it_is_called),
     DRIVER_TEST(test_ask_when_its_deadline_passed_then_it_is_answered_expired),

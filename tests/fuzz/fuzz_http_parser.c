@@ -3,7 +3,7 @@
  * Input: one byte that says how the rest is cut, then a connection's bytes. Properties: no access
  * outside the buffer (sanitizers); the verdict, the extent and every slice of each request are the
  * same whole and in pieces; slices point into the request; a request that is taken parses to the
- * same again from its own bytes alone. */
+ * same again from its own bytes alone; its body is what a plain reading of its bytes gives. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +21,9 @@ struct outcome {
   struct http_parser parser;
   struct http_request request;
   enum http_parse result;
-  char *data;     /* the parser's buffer; exactly as large as its content */
-  size_t size;    /* of it */
-  size_t taken;   /* input bytes that the parser was given before its last run */
+  char *data;   /* the parser's buffer; exactly as large as its content */
+  size_t size;  /* of it */
+  size_t taken; /* input bytes that the parser was given before its last run */
 };
 
 static void run(struct outcome *outcome)
@@ -99,14 +99,15 @@ static void check_request(const struct outcome *outcome)
   }
   (void)http_request_accepts_gzip(request);
   CHECK(request->version_minor == 0 || http_field_count(request, "host") == 1);
-  CHECK(http_field_count(request, "content-length") + http_field_count(request,
-                                                                       "transfer-encoding") <= 1);
+  CHECK(http_field_count(request, "content-length") +
+          http_field_count(request, "transfer-encoding") <=
+        1);
 }
 
 static void check_same_slice(struct http_slice one, struct http_slice other)
 {
   CHECK(one.size == other.size && (one.at == NULL) == (other.at == NULL));
-  CHECK(one.size == 0 || memcmp(one.at, other.at, one.size) == 0);
+  CHECK(one.at == NULL || memcmp(one.at, other.at, one.size) == 0);
 }
 
 static void check_same(const struct outcome *one, const struct outcome *other)
@@ -130,6 +131,51 @@ static void check_same(const struct outcome *one, const struct outcome *other)
   }
 }
 
+/* Reads the body of an accepted request again, byte by byte and without a state machine. */
+static void check_body(const struct outcome *outcome, const char *at, const char *end)
+{
+  const struct http_slice body = outcome->request.body;
+  const bool chunked = http_field_get(&outcome->request, "transfer-encoding").at != NULL;
+  size_t size = 0;
+
+  while (memcmp(at, "\r\n\r\n", 4) != 0) /* The head ends somewhere: it was accepted. */
+    at++;
+  at += 4;
+  if (!chunked) {
+    CHECK((size_t)(end - at) == body.size && memcmp(at, body.at, body.size) == 0);
+    return;
+  }
+  for (;;) {
+    char *after;
+    CHECK(strspn(at, "0123456789abcdefABCDEF") >= 1);
+    const size_t chunk = strtoul(at, &after, 16);
+    CHECK(after - at <= 8 && (*after == '\r' || *after == ';'));
+    at = (const char *)memchr(after, '\n', (size_t)(end - after)) + 1;
+    if (chunk == 0)
+      break;
+    CHECK(size + chunk <= body.size && memcmp(at, body.at + size, chunk) == 0);
+    CHECK(memcmp(at + chunk, "\r\n", 2) == 0);
+    at += chunk + 2;
+    size += chunk;
+  }
+  CHECK(size == body.size && end - at >= 2 && memcmp(end - 2, "\r\n", 2) == 0);
+}
+
+/* The request's own bytes, terminated, without the empty lines before it. */
+static void check_bytes(const struct outcome *outcome, const uint8_t *data)
+{
+  char *bytes = malloc(outcome->taken + 1);
+  const char *at = bytes;
+
+  CHECK(bytes != NULL);
+  memcpy(bytes, data, outcome->taken);
+  bytes[outcome->taken] = '\0';
+  while (*at == '\r')
+    at += 2;
+  check_body(outcome, at, bytes + outcome->taken);
+  free(bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   if (size < 1)
@@ -146,6 +192,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (done) {
       check_request(&whole);
       check_request(&pieces);
+      check_bytes(&whole, data);
       parse(&alone, data, whole.taken, 1);
       check_same(&whole, &alone);
       free(alone.data);

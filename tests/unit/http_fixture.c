@@ -38,9 +38,9 @@ static void default_handler(struct http_exchange *exchange, void *user)
     fixture->held[fixture->held_count++] = exchange;
     return;
   }
-  const int size = snprintf(text, sizeof text, "%s %.*s %.*s", methods[request->method],
-                            (int)request->path.size, request->path.at, (int)request->body.size,
-                            request->body.at);
+  const int size =
+    snprintf(text, sizeof text, "%s %.*s %.*s", methods[request->method], (int)request->path.size,
+             request->path.at, (int)request->body.size, request->body.at);
   http_reply(exchange, 200, "text/plain", text, (size_t)size);
 }
 
@@ -172,7 +172,7 @@ static ssize_t client_take(struct http_client *client)
     assert_non_null(client->data);
   }
   const ssize_t count =
-      recv(client->fd, client->data + client->size, client->capacity - client->size - 1, 0);
+    recv(client->fd, client->data + client->size, client->capacity - client->size - 1, 0);
   client->size += count > 0 ? (size_t)count : 0;
   return count;
 }
@@ -243,8 +243,8 @@ bool client_send_bytes(struct http_client *client, const void *data, size_t size
 {
   size_t at = 0;
   while (at < size) {
-    const ssize_t count = send(client->fd, (const char *)data + at, size - at,
-                               MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t count =
+      send(client->fd, (const char *)data + at, size - at, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count > 0)
       at += (size_t)count;
     else if (errno != EAGAIN)

@@ -88,10 +88,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(test_take_when_a_window_is_used_up_refuses_the_next),
-      TEST(test_take_when_time_passes_lets_one_through_for_each_step),
-      TEST(test_take_when_names_differ_does_not_share),
-      TEST(test_take_when_the_table_is_full_forgets_instead_of_refusing),
+    TEST(test_take_when_a_window_is_used_up_refuses_the_next),
+    TEST(test_take_when_time_passes_lets_one_through_for_each_step),
+    TEST(test_take_when_names_differ_does_not_share),
+    TEST(test_take_when_the_table_is_full_forgets_instead_of_refusing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,8 +33,8 @@ static int group_teardown(void **state)
 
 static const json_t *operation_of(const struct route *route)
 {
-  static const char *const methods[] = {[HTTP_GET] = "get", [HTTP_POST] = "post",
-                                        [HTTP_DELETE] = "delete"};
+  static const char *const methods[] = {
+    [HTTP_GET] = "get", [HTTP_POST] = "post", [HTTP_DELETE] = "delete"};
   const json_t *path = json_object_get(json_object_get(document, "paths"), route->path);
   return json_object_get(path, methods[route->method]);
 }
@@ -56,8 +56,8 @@ static void test_document_when_made_has_an_operation_for_each_route(void **state
     assert_int_equal(json_array_size(json_object_get(operation, "security")) == 0,
                      routes[i].auth == ROUTE_PUBLIC);
   }
-  json_object_foreach(json_object_get(document, "paths"), path, item)
-    operations += json_object_size(item);
+  json_object_foreach(json_object_get(document, "paths"), path, item) operations +=
+    json_object_size(item);
   assert_int_equal(operations, ROUTE_COUNT);
 }
 
@@ -143,8 +143,7 @@ static void test_requests_when_described_are_closed(void **state)
   }
 }
 
-/* One name has one help text and one kind, and its rows stand together: that is what the text format
- * of Prometheus asks for. */
+/* One name has one help text, and its rows stand together: Prometheus' text format asks for it. */
 static void test_metrics_when_listed_are_whole_and_grouped(void **state)
 {
   (void)state;
@@ -168,12 +167,12 @@ static void test_metrics_when_listed_are_whole_and_grouped(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_document_when_made_has_an_operation_for_each_route),
-      cmocka_unit_test(test_document_when_made_has_operation_ids_of_their_own),
-      cmocka_unit_test(test_document_when_it_refers_to_something_has_it),
-      cmocka_unit_test(test_document_when_made_lists_every_error),
-      cmocka_unit_test(test_requests_when_described_are_closed),
-      cmocka_unit_test(test_metrics_when_listed_are_whole_and_grouped),
+    cmocka_unit_test(test_document_when_made_has_an_operation_for_each_route),
+    cmocka_unit_test(test_document_when_made_has_operation_ids_of_their_own),
+    cmocka_unit_test(test_document_when_it_refers_to_something_has_it),
+    cmocka_unit_test(test_document_when_made_lists_every_error),
+    cmocka_unit_test(test_requests_when_described_are_closed),
+    cmocka_unit_test(test_metrics_when_listed_are_whole_and_grouped),
   };
   return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -70,8 +70,8 @@ static void test_op_when_whole_fills_the_command(void **state)
 {
   (void)state;
   struct hf_op *op = parsed(
-      "{\"type\":\"hold\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"1.50\",\"timeout_s\":60,"
-      "\"if_version\":3,\"effective_at\":\"2026-01-01T00:00:00Z\",\"reason\":\"r\"}");
+    "{\"type\":\"hold\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"1.50\",\"timeout_s\":60,"
+    "\"if_version\":3,\"effective_at\":\"2026-01-01T00:00:00Z\",\"reason\":\"r\"}");
   assert_int_equal(op->user, 17);
   assert_int_equal(op->command.type, LEDGER_T_HOLD);
   assert_string_equal(op->asset_code, "COIN");
@@ -85,7 +85,7 @@ static void test_op_when_whole_fills_the_command(void **state)
   assert_int_equal(op->metadata.size, strlen("{\"reason\":\"r\"}"));
   assert_true(op->command.has_metadata);
   const struct hf_hash hash =
-      hf_sha256_pair(op->salt, sizeof op->salt, op->metadata.at, op->metadata.size);
+    hf_sha256_pair(op->salt, sizeof op->salt, op->metadata.at, op->metadata.size);
   assert_true(hf_hash_equal(&hash, &op->command.metadata_hash));
   hf_op_free(op);
 }
@@ -107,23 +107,25 @@ static void test_op_when_each_type_has_what_it_needs_is_taken(void **state)
 {
   (void)state;
   static const char *const bodies[] = {
-      "{\"type\":\"earn\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"source\":\"ads\"}",
-      "{\"type\":\"settle\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-      "{\"type\":\"mature\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-      "{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-      "{\"type\":\"deposit\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"source\":\"chain\"}",
-      "{\"type\":\"spend\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"to\":\"shop:1\"}",
-      "{\"type\":\"hold\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-      "{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"17\",\"amount\":\"1\",\"final\":false}",
-      "{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"17\"}",
-      "{\"type\":\"void\",\"user_id\":\"1\",\"hold_id\":\"17\"}",
-      "{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"bucket\":\"earned\"}",
-      "{\"type\":\"unblock\",\"user_id\":\"1\",\"block_id\":\"17\"}",
-      "{\"type\":\"transfer\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"to_user_id\":\"2\"}",
-      "{\"type\":\"adjust\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"-1\",\"reason\":\"r\"}",
-      "{\"type\":\"quarantine\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-      "{\"type\":\"release\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-      "{\"type\":\"reverse\",\"user_id\":\"1\",\"reverses\":\"17\",\"amount\":\"1\"}"};
+    "{\"type\":\"earn\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"source\":\"ads\"}",
+    "{\"type\":\"settle\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+    "{\"type\":\"mature\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+    "{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+    "{\"type\":\"deposit\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"source\":"
+    "\"chain\"}",
+    "{\"type\":\"spend\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"to\":\"shop:1\"}",
+    "{\"type\":\"hold\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+    "{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"17\",\"amount\":\"1\",\"final\":false}",
+    "{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"17\"}",
+    "{\"type\":\"void\",\"user_id\":\"1\",\"hold_id\":\"17\"}",
+    "{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"bucket\":\"earned\"}",
+    "{\"type\":\"unblock\",\"user_id\":\"1\",\"block_id\":\"17\"}",
+    "{\"type\":\"transfer\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"to_user_id\":"
+    "\"2\"}",
+    "{\"type\":\"adjust\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"-1\",\"reason\":\"r\"}",
+    "{\"type\":\"quarantine\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+    "{\"type\":\"release\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+    "{\"type\":\"reverse\",\"user_id\":\"1\",\"reverses\":\"17\",\"amount\":\"1\"}"};
   for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
     hf_op_free(parsed(bodies[i]));
 }
@@ -136,53 +138,53 @@ static void test_op_when_a_field_is_wrong_names_it(void **state)
     enum hf_error error;
     const char *field;
   } cases[] = {
-      {"{}", HF_E_MISSING_FIELD, "type"},
-      {"{\"type\":\"grant\"}", HF_E_MISSING_FIELD, "user_id"},
-      {"{\"type\":\"grant\",\"user_id\":\"1\"}", HF_E_MISSING_FIELD, "asset"},
-      {"{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A\"}", HF_E_MISSING_FIELD, "amount"},
-      {"{\"type\":7,\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
-      {"{\"type\":\"Grant\",\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
-      {"{\"type\":\"credit\",\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
-      {"{\"type\":\"expire\",\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
-      {"{\"type\":\"bounce\",\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
-      {"{" GRANT ",\"hold_id\":\"17\"}", HF_E_UNKNOWN_FIELD, "hold_id"},
-      {"{" GRANT ",\"to\":\"x\"}", HF_E_UNKNOWN_FIELD, "to"},
-      {"{" GRANT ",\"what\":1}", HF_E_UNKNOWN_FIELD, "what"},
-      {"{" GRANT ",\"idempotency_key\":\"k\"}", HF_E_UNKNOWN_FIELD, "idempotency_key"},
-      {"{" GRANT ",\"source\":\"a b\"}", HF_E_INVALID_FIELD, "source"},
-      {"{" GRANT ",\"source\":\"-a\"}", HF_E_INVALID_FIELD, "source"},
-      {"{" GRANT ",\"source\":\"aaaaaaaaaabbbbbbbbbbccccccccccddd\"}", HF_E_INVALID_FIELD, "source"},
-      {"{" GRANT ",\"metadata\":[]}", HF_E_INVALID_FIELD, "metadata"},
-      {"{" GRANT ",\"metadata\":\"x\"}", HF_E_INVALID_FIELD, "metadata"},
-      {"{" GRANT ",\"reason\":\"\"}", HF_E_INVALID_FIELD, "reason"},
-      {"{" GRANT ",\"reason\":1}", HF_E_INVALID_FIELD, "reason"},
-      {"{" GRANT ",\"if_version\":-1}", HF_E_INVALID_FIELD, "if_version"},
-      {"{" GRANT ",\"if_version\":\"1\"}", HF_E_INVALID_FIELD, "if_version"},
-      {"{" GRANT ",\"effective_at\":\"2099-01-01T00:00:00Z\"}", HF_E_INVALID_TIME, "effective_at"},
-      {"{" GRANT ",\"effective_at\":\"yesterday\"}", HF_E_INVALID_TIME, "effective_at"},
-      {"{" GRANT ",\"effective_at\":5}", HF_E_INVALID_TIME, "effective_at"},
-      {"{\"type\":\"grant\",\"user_id\":17,\"asset\":\"A\",\"amount\":\"1\"}", HF_E_INVALID_ID,
-       "user_id"},
-      {"{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"a b\",\"amount\":\"1\"}",
-       HF_E_INVALID_FIELD, "asset"},
-      {"{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A2345678901234567\",\"amount\":\"1\"}",
-       HF_E_INVALID_FIELD, "asset"},
-      {"{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"-1\"}",
-       HF_E_INVALID_AMOUNT, "amount"},
-      {"{\"type\":\"adjust\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-       HF_E_MISSING_FIELD, "reason"},
-      {"{\"type\":\"hold\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"timeout_s\":0}",
-       HF_E_INVALID_FIELD, "timeout_s"},
-      {"{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"x\"}", HF_E_INVALID_ID, "hold_id"},
-      {"{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"1\",\"final\":1}", HF_E_INVALID_FIELD,
-       "final"},
-      {"{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"bucket\":\"debt\"}",
-       HF_E_INVALID_FIELD, "bucket"},
-      {"{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"bucket\":\"x\"}",
-       HF_E_INVALID_FIELD, "bucket"},
-      {"{\"type\":\"transfer\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-       HF_E_MISSING_FIELD, "to_user_id"},
-      {"{\"type\":\"reverse\",\"user_id\":\"1\"}", HF_E_MISSING_FIELD, "reverses"},
+    {"{}", HF_E_MISSING_FIELD, "type"},
+    {"{\"type\":\"grant\"}", HF_E_MISSING_FIELD, "user_id"},
+    {"{\"type\":\"grant\",\"user_id\":\"1\"}", HF_E_MISSING_FIELD, "asset"},
+    {"{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A\"}", HF_E_MISSING_FIELD, "amount"},
+    {"{\"type\":7,\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
+    {"{\"type\":\"Grant\",\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
+    {"{\"type\":\"credit\",\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
+    {"{\"type\":\"expire\",\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
+    {"{\"type\":\"bounce\",\"user_id\":\"1\"}", HF_E_INVALID_FIELD, "type"},
+    {"{" GRANT ",\"hold_id\":\"17\"}", HF_E_UNKNOWN_FIELD, "hold_id"},
+    {"{" GRANT ",\"to\":\"x\"}", HF_E_UNKNOWN_FIELD, "to"},
+    {"{" GRANT ",\"what\":1}", HF_E_UNKNOWN_FIELD, "what"},
+    {"{" GRANT ",\"idempotency_key\":\"k\"}", HF_E_UNKNOWN_FIELD, "idempotency_key"},
+    {"{" GRANT ",\"source\":\"a b\"}", HF_E_INVALID_FIELD, "source"},
+    {"{" GRANT ",\"source\":\"-a\"}", HF_E_INVALID_FIELD, "source"},
+    {"{" GRANT ",\"source\":\"aaaaaaaaaabbbbbbbbbbccccccccccddd\"}", HF_E_INVALID_FIELD, "source"},
+    {"{" GRANT ",\"metadata\":[]}", HF_E_INVALID_FIELD, "metadata"},
+    {"{" GRANT ",\"metadata\":\"x\"}", HF_E_INVALID_FIELD, "metadata"},
+    {"{" GRANT ",\"reason\":\"\"}", HF_E_INVALID_FIELD, "reason"},
+    {"{" GRANT ",\"reason\":1}", HF_E_INVALID_FIELD, "reason"},
+    {"{" GRANT ",\"if_version\":-1}", HF_E_INVALID_FIELD, "if_version"},
+    {"{" GRANT ",\"if_version\":\"1\"}", HF_E_INVALID_FIELD, "if_version"},
+    {"{" GRANT ",\"effective_at\":\"2099-01-01T00:00:00Z\"}", HF_E_INVALID_TIME, "effective_at"},
+    {"{" GRANT ",\"effective_at\":\"yesterday\"}", HF_E_INVALID_TIME, "effective_at"},
+    {"{" GRANT ",\"effective_at\":5}", HF_E_INVALID_TIME, "effective_at"},
+    {"{\"type\":\"grant\",\"user_id\":17,\"asset\":\"A\",\"amount\":\"1\"}", HF_E_INVALID_ID,
+     "user_id"},
+    {"{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"a b\",\"amount\":\"1\"}",
+     HF_E_INVALID_FIELD, "asset"},
+    {"{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A2345678901234567\",\"amount\":\"1\"}",
+     HF_E_INVALID_FIELD, "asset"},
+    {"{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"-1\"}",
+     HF_E_INVALID_AMOUNT, "amount"},
+    {"{\"type\":\"adjust\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}", HF_E_MISSING_FIELD,
+     "reason"},
+    {"{\"type\":\"hold\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"timeout_s\":0}",
+     HF_E_INVALID_FIELD, "timeout_s"},
+    {"{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"x\"}", HF_E_INVALID_ID, "hold_id"},
+    {"{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"1\",\"final\":1}", HF_E_INVALID_FIELD,
+     "final"},
+    {"{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"bucket\":\"debt\"}",
+     HF_E_INVALID_FIELD, "bucket"},
+    {"{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"bucket\":\"x\"}",
+     HF_E_INVALID_FIELD, "bucket"},
+    {"{\"type\":\"transfer\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+     HF_E_MISSING_FIELD, "to_user_id"},
+    {"{\"type\":\"reverse\",\"user_id\":\"1\"}", HF_E_MISSING_FIELD, "reverses"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
     assert_refused(cases[i].text, cases[i].error, cases[i].field);
@@ -195,9 +197,9 @@ static void test_metadata_when_over_the_limit_is_refused(void **state)
   const int head = snprintf(text, sizeof text, "{" GRANT ",\"metadata\":{\"a\":\"");
   const size_t fits = API_METADATA_MAX - strlen("{\"a\":\"\"}");
   memset(text + head, 'x', fits);
-  strcpy(text + head + fits, "\"}}");
+  memcpy(text + head + fits, "\"}}", 4);
   hf_op_free(parsed(text));
-  strcpy(text + head + fits, "x\"}}");
+  memcpy(text + head + fits, "x\"}}", 5);
   assert_refused(text, HF_E_INVALID_FIELD, "metadata");
 }
 
@@ -215,17 +217,19 @@ static void test_digest_when_only_the_writing_differs_is_the_same(void **state)
 {
   (void)state;
   static const char *const pairs[][2] = {
-      {"{" GRANT "}",
-       "{\"amount\":\"1.5\",\"asset\":\"COIN\",\"user_id\":\"17\",\"type\":\"grant\"}"},
-      {"{" GRANT "}", "{" GRANT ",\"reason\":null}"},
-      {"{" GRANT ",\"metadata\":{\"a\":1,\"b\":[2.50]}}",
-       "{" GRANT ",\"metadata\":{\"b\":[2.5],\"a\":1}}"},
-      {"{" GRANT ",\"effective_at\":\"2026-01-01T00:00:00Z\"}",
-       "{" GRANT ",\"effective_at\":\"2026-01-01T01:00:00.000+01:00\"}"},
-      {"{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
-       "{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"bucket\":\"claimable\"}"},
-      {"{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"1\",\"amount\":\"1\"}",
-       "{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"1\",\"amount\":\"1.0\",\"final\":true}"},
+    {"{" GRANT "}",
+     "{\"amount\":\"1.5\",\"asset\":\"COIN\",\"user_id\":\"17\",\"type\":\"grant\"}"},
+    {"{" GRANT "}", "{" GRANT ",\"reason\":null}"},
+    {"{" GRANT ",\"metadata\":{\"a\":1,\"b\":[2.50]}}",
+     "{" GRANT ",\"metadata\":{\"b\":[2.5],\"a\":1}}"},
+    {"{" GRANT ",\"effective_at\":\"2026-01-01T00:00:00Z\"}",
+     "{" GRANT ",\"effective_at\":\"2026-01-01T01:00:00.000+01:00\"}"},
+    {"{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+     "{\"type\":\"block\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"bucket\":"
+     "\"claimable\"}"},
+    {"{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"1\",\"amount\":\"1\"}",
+     "{\"type\":\"capture\",\"user_id\":\"1\",\"hold_id\":\"1\",\"amount\":\"1.0\",\"final\":"
+     "true}"},
   };
   for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
     const struct hf_digest a = digest_of(pairs[i][0]), b = digest_of(pairs[i][1]);
@@ -238,28 +242,28 @@ static void test_digest_when_anything_else_differs_is_another(void **state)
 {
   (void)state;
   static const char *const bodies[] = {
-      "{" GRANT "}",
-      "{\"type\":\"earn\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"1.50\"}",
-      "{\"type\":\"grant\",\"user_id\":\"18\",\"asset\":\"COIN\",\"amount\":\"1.50\"}",
-      "{\"type\":\"grant\",\"user_id\":\"17\",\"asset\":\"COIM\",\"amount\":\"1.50\"}",
-      "{\"type\":\"grant\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"15\"}",
-      "{\"type\":\"grant\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"0.15\"}",
-      "{" GRANT ",\"source\":\"x\"}",
-      "{" GRANT ",\"reason\":\"x\"}",
-      "{" GRANT ",\"metadata\":{}}",
-      "{" GRANT ",\"metadata\":{\"reason\":\"x\"}}",
-      "{" GRANT ",\"metadata\":{\"a\":1}}",
-      "{" GRANT ",\"metadata\":{\"a\":\"1\"}}",
-      "{" GRANT ",\"if_version\":0}",
-      "{" GRANT ",\"if_version\":1}",
-      "{" GRANT ",\"effective_at\":\"2026-01-01T00:00:00Z\"}",
-      "{\"type\":\"hold\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"1.50\"}",
-      "{\"type\":\"hold\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"1.50\",\"timeout_s\":1}",
-      "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"1\",\"amount\":\"1.50\"}",
-      "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"1\"}",
-      "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"2\"}",
-      "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"1\",\"final\":false}",
-      "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"1\",\"asset\":\"COIN\"}",
+    "{" GRANT "}",
+    "{\"type\":\"earn\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"1.50\"}",
+    "{\"type\":\"grant\",\"user_id\":\"18\",\"asset\":\"COIN\",\"amount\":\"1.50\"}",
+    "{\"type\":\"grant\",\"user_id\":\"17\",\"asset\":\"COIM\",\"amount\":\"1.50\"}",
+    "{\"type\":\"grant\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"15\"}",
+    "{\"type\":\"grant\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"0.15\"}",
+    "{" GRANT ",\"source\":\"x\"}",
+    "{" GRANT ",\"reason\":\"x\"}",
+    "{" GRANT ",\"metadata\":{}}",
+    "{" GRANT ",\"metadata\":{\"reason\":\"x\"}}",
+    "{" GRANT ",\"metadata\":{\"a\":1}}",
+    "{" GRANT ",\"metadata\":{\"a\":\"1\"}}",
+    "{" GRANT ",\"if_version\":0}",
+    "{" GRANT ",\"if_version\":1}",
+    "{" GRANT ",\"effective_at\":\"2026-01-01T00:00:00Z\"}",
+    "{\"type\":\"hold\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"1.50\"}",
+    "{\"type\":\"hold\",\"user_id\":\"17\",\"asset\":\"COIN\",\"amount\":\"1.50\",\"timeout_s\":1}",
+    "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"1\",\"amount\":\"1.50\"}",
+    "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"1\"}",
+    "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"2\"}",
+    "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"1\",\"final\":false}",
+    "{\"type\":\"capture\",\"user_id\":\"17\",\"hold_id\":\"1\",\"asset\":\"COIN\"}",
   };
   enum { COUNT = sizeof bodies / sizeof bodies[0] };
   struct hf_digest digests[COUNT];
@@ -278,8 +282,8 @@ static void test_digest_when_computed_is_what_it_always_was(void **state)
   (void)state;
   char hex[2 * HF_DIGEST_SIZE + 1];
   const struct hf_digest digest =
-      digest_of("{" GRANT ",\"source\":\"ads\",\"reason\":\"r\",\"metadata\":{\"b\":1,\"a\":[]},"
-                "\"if_version\":7,\"effective_at\":\"2026-01-01T00:00:00Z\"}");
+    digest_of("{" GRANT ",\"source\":\"ads\",\"reason\":\"r\",\"metadata\":{\"b\":1,\"a\":[]},"
+              "\"if_version\":7,\"effective_at\":\"2026-01-01T00:00:00Z\"}");
   hf_hex(digest.bytes, sizeof digest.bytes, hex);
   assert_string_equal(hex, "970b4ad821c0c6abfc1bd111dcfeeec4");
 }
@@ -325,8 +329,7 @@ static void test_amount_when_finer_than_the_asset_is_refused_with_one_that_fits(
   check_amount("1.23", 2, HF_OK, NULL);
   check_amount("1.239", 2, HF_E_INVALID_AMOUNT, "\"1.23\"");
   check_amount("1.230", 2, HF_E_INVALID_AMOUNT, "\"1.23\"");
-  check_amount("0.001", 2, HF_E_INVALID_AMOUNT,
-               "an amount with up to 2 digits behind the point");
+  check_amount("0.001", 2, HF_E_INVALID_AMOUNT, "an amount with up to 2 digits behind the point");
   check_amount("1.5", 0, HF_E_INVALID_AMOUNT, "\"1\"");
   check_amount("99999999999999999999999999999999999999", 18, HF_E_INVALID_AMOUNT, NULL);
 }
@@ -335,16 +338,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(test_op_when_whole_fills_the_command),
-      TEST(test_op_when_fields_are_left_out_has_defaults),
-      TEST(test_op_when_each_type_has_what_it_needs_is_taken),
-      TEST(test_op_when_a_field_is_wrong_names_it),
-      TEST(test_metadata_when_over_the_limit_is_refused),
-      TEST(test_digest_when_only_the_writing_differs_is_the_same),
-      TEST(test_digest_when_anything_else_differs_is_another),
-      TEST(test_digest_when_computed_is_what_it_always_was),
-      TEST(test_batch_item_when_it_has_a_key_takes_it),
-      TEST(test_amount_when_finer_than_the_asset_is_refused_with_one_that_fits),
+    TEST(test_op_when_whole_fills_the_command),
+    TEST(test_op_when_fields_are_left_out_has_defaults),
+    TEST(test_op_when_each_type_has_what_it_needs_is_taken),
+    TEST(test_op_when_a_field_is_wrong_names_it),
+    TEST(test_metadata_when_over_the_limit_is_refused),
+    TEST(test_digest_when_only_the_writing_differs_is_the_same),
+    TEST(test_digest_when_anything_else_differs_is_another),
+    TEST(test_digest_when_computed_is_what_it_always_was),
+    TEST(test_batch_item_when_it_has_a_key_takes_it),
+    TEST(test_amount_when_finer_than_the_asset_is_refused_with_one_that_fits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

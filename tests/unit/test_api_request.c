@@ -42,8 +42,8 @@ static void test_query_when_valid_decodes_the_values(void **state)
 static void test_query_when_invalid_is_refused(void **state)
 {
   (void)state;
-  static const char *const refused[] = {"x=1",     "limit=1&limit=2", "limi=1", "limit=%",
-                                        "limit=%4", "limit=%zz",       "limit=%00", "=1",
+  static const char *const refused[] = {"x=1",       "limit=1&limit=2", "limi=1",    "limit=%",
+                                        "limit=%4",  "limit=%zz",       "limit=%00", "=1",
                                         "verbose=1", "Limit=1"};
   struct api_query query;
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
@@ -53,21 +53,20 @@ static void test_query_when_invalid_is_refused(void **state)
 static void test_query_when_too_many_parameters_is_refused(void **state)
 {
   (void)state;
-  char text[256] = "";
+  char text[HTTP_QUERY_MAX + 2] = "";
   struct api_query query;
-  for (unsigned i = 0; i < HTTP_QUERY_MAX; i++)
-    strcat(text, "&");
+  memset(text, '&', HTTP_QUERY_MAX);
   assert_int_equal(query_error(text, "limit", &query), HF_OK);
-  strcat(text, "&");
+  text[HTTP_QUERY_MAX] = '&';
   assert_int_equal(query_error(text, "limit", &query), HF_E_INVALID_QUERY);
 }
 
 static void test_limit_when_out_of_range_is_refused(void **state)
 {
   (void)state;
-  static const char *const refused[] = {"limit=0", "limit=501", "limit=-1", "limit=",
-                                        "limit=1.5", "limit=abc", "limit=0x10", "limit=99999999999",
-                                        "limit=01", "limit=%201"};
+  static const char *const refused[] = {
+    "limit=0",   "limit=501",  "limit=-1",          "limit=",   "limit=1.5",
+    "limit=abc", "limit=0x10", "limit=99999999999", "limit=01", "limit=%201"};
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
     struct api_query query;
     struct json_problem problem = {.error = HF_OK};
@@ -80,9 +79,13 @@ static void test_limit_when_out_of_range_is_refused(void **state)
 static void test_time_when_malformed_or_to_come_is_refused(void **state)
 {
   (void)state;
-  static const char *const refused[] = {"at=", "at=now", "at=2026-13-01T00:00:00Z",
-                                        "at=2026-01-01", "at=2026-01-01T00:00:02Z",
-                                        "at=1767225600", "at=1960-01-01T00:00:00Z"};
+  static const char *const refused[] = {"at=",
+                                        "at=now",
+                                        "at=2026-13-01T00:00:00Z",
+                                        "at=2026-01-01",
+                                        "at=2026-01-01T00:00:02Z",
+                                        "at=1767225600",
+                                        "at=1960-01-01T00:00:00Z"};
   const int64_t now_us = 1767225601000000;
   struct api_query query;
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
@@ -166,7 +169,7 @@ static void test_idempotency_when_quoted_is_the_bare_key(void **state)
 static void test_idempotency_when_malformed_is_refused(void **state)
 {
   (void)state;
-  static const char *const refused[] = {"",      "a b",     "\"\"",    "\"a",  "\"a\"b",
+  static const char *const refused[] = {"",         "a b",     "\"\"",     "\"a",  "\"a\"b",
                                         "\"a\\x\"", "\"a b\"", "\xc3\xa9", "a\tb", "\""};
   char out[API_IDEMPOTENCY_MAX], longest[API_IDEMPOTENCY_MAX + 2];
   size_t size;
@@ -213,13 +216,22 @@ static bool check(struct api_auth *auth, const char *header, struct api_caller *
 static void test_key_when_malformed_is_not_one(void **state)
 {
   (void)state;
-  static const char *const refused[] = {
-      "", "Bearer", "Bearer ", "Basic hfk_abcd_" SECRET, "Bearer hfk_abc_" SECRET,
-      "Bearer hfk_ABCD_" SECRET, "Bearer hfk_abcd_short", "Bearer hfk_abcd" SECRET,
-      "Bearer xfk_abcd_" SECRET, "Bearer hfk_abcd_" SECRET "!", "Bearer hfk_abcd_" SECRET " ",
-      "Bearer  hfk_abcd_" SECRET, "hfk_abcd_" SECRET, "Bearer hfk__" SECRET,
-      "Bearer hfk_aaaaaaaaaabbbbbbbbbbccccccccccdddd_" SECRET,
-      "Bearer hfk_abcd_" SECRET SECRET SECRET SECRET "0"};
+  static const char *const refused[] = {"",
+                                        "Bearer",
+                                        "Bearer ",
+                                        "Basic hfk_abcd_" SECRET,
+                                        "Bearer hfk_abc_" SECRET,
+                                        "Bearer hfk_ABCD_" SECRET,
+                                        "Bearer hfk_abcd_short",
+                                        "Bearer hfk_abcd" SECRET,
+                                        "Bearer xfk_abcd_" SECRET,
+                                        "Bearer hfk_abcd_" SECRET "!",
+                                        "Bearer hfk_abcd_" SECRET " ",
+                                        "Bearer  hfk_abcd_" SECRET,
+                                        "hfk_abcd_" SECRET,
+                                        "Bearer hfk__" SECRET,
+                                        "Bearer hfk_aaaaaaaaaabbbbbbbbbbccccccccccdddd_" SECRET,
+                                        "Bearer hfk_abcd_" SECRET SECRET SECRET SECRET "0"};
   struct api_key key;
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
     if (api_key_of_header(slice(refused[i]), &key))
@@ -306,22 +318,22 @@ static void test_made_keys_when_parsed_are_valid_and_differ(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_query_when_valid_decodes_the_values),
-      cmocka_unit_test(test_query_when_invalid_is_refused),
-      cmocka_unit_test(test_query_when_too_many_parameters_is_refused),
-      cmocka_unit_test(test_limit_when_out_of_range_is_refused),
-      cmocka_unit_test(test_time_when_malformed_or_to_come_is_refused),
-      cmocka_unit_test(test_cursor_when_made_reads_back_for_its_query_only),
-      cmocka_unit_test(test_cursor_when_any_character_is_changed_is_refused),
-      cmocka_unit_test(test_idempotency_when_quoted_is_the_bare_key),
-      cmocka_unit_test(test_idempotency_when_malformed_is_refused),
-      cmocka_unit_test(test_idempotency_when_sent_twice_is_refused),
-      cmocka_unit_test(test_key_when_malformed_is_not_one),
-      cmocka_unit_test(test_auth_when_the_catalog_has_the_key_knows_the_caller),
-      cmocka_unit_test(test_auth_when_a_cached_key_is_revoked_refuses_it),
-      cmocka_unit_test(test_auth_when_it_is_the_environments_key_is_admin),
-      cmocka_unit_test(test_allows_when_any_scope_or_admin_fits),
-      cmocka_unit_test(test_made_keys_when_parsed_are_valid_and_differ),
+    cmocka_unit_test(test_query_when_valid_decodes_the_values),
+    cmocka_unit_test(test_query_when_invalid_is_refused),
+    cmocka_unit_test(test_query_when_too_many_parameters_is_refused),
+    cmocka_unit_test(test_limit_when_out_of_range_is_refused),
+    cmocka_unit_test(test_time_when_malformed_or_to_come_is_refused),
+    cmocka_unit_test(test_cursor_when_made_reads_back_for_its_query_only),
+    cmocka_unit_test(test_cursor_when_any_character_is_changed_is_refused),
+    cmocka_unit_test(test_idempotency_when_quoted_is_the_bare_key),
+    cmocka_unit_test(test_idempotency_when_malformed_is_refused),
+    cmocka_unit_test(test_idempotency_when_sent_twice_is_refused),
+    cmocka_unit_test(test_key_when_malformed_is_not_one),
+    cmocka_unit_test(test_auth_when_the_catalog_has_the_key_knows_the_caller),
+    cmocka_unit_test(test_auth_when_a_cached_key_is_revoked_refuses_it),
+    cmocka_unit_test(test_auth_when_it_is_the_environments_key_is_admin),
+    cmocka_unit_test(test_allows_when_any_scope_or_admin_fits),
+    cmocka_unit_test(test_made_keys_when_parsed_are_valid_and_differ),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -230,9 +230,13 @@ static void test_op_when_written_twice_has_the_same_bytes(void **state)
 static void test_hold_when_overdue_is_expired_before_the_sweep(void **state)
 {
   (void)state;
-  const struct store_hold_row hold = {
-      .id = 83, .user = 35, .asset = 1, .amount = 500, .remaining = 200, .created_us = 1000000,
-      .expires_us = 2000000};
+  const struct store_hold_row hold = {.id = 83,
+                                      .user = 35,
+                                      .asset = 1,
+                                      .amount = 500,
+                                      .remaining = 200,
+                                      .created_us = 1000000,
+                                      .expires_us = 2000000};
   api_write_hold(&to, &hold, 1999999);
   json_t *root = written();
   assert_shape(root, "Hold");
@@ -252,10 +256,15 @@ static void test_hold_when_overdue_is_expired_before_the_sweep(void **state)
 static void test_rows_when_written_have_their_shapes(void **state)
 {
   (void)state;
-  const struct store_block_row block = {.id = 83, .user = 35, .asset = 1, .open = true,
-                                        .bucket = LEDGER_EARNED, .amount = 5, .remaining = 5};
-  const struct store_user_row user = {.id = 35, .kind = HF_USER_REGISTERED,
-                                      .external_id = {"e\"1", 3}, .profile = {"{\"a\":1}", 7}};
+  const struct store_block_row block = {.id = 83,
+                                        .user = 35,
+                                        .asset = 1,
+                                        .open = true,
+                                        .bucket = LEDGER_EARNED,
+                                        .amount = 5,
+                                        .remaining = 5};
+  const struct store_user_row user = {
+    .id = 35, .kind = HF_USER_REGISTERED, .external_id = {"e\"1", 3}, .profile = {"{\"a\":1}", 7}};
   api_write_block(&to, &block);
   json_t *root = written();
   assert_shape(root, "Block");
@@ -280,15 +289,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(test_balance_when_written_has_all_buckets),
-      TEST(test_entry_when_written_has_its_shape),
-      TEST(test_entry_when_it_refers_to_something_says_to_what),
-      TEST(test_metadata_when_stored_with_a_reason_is_taken_apart),
-      TEST(test_metadata_when_stored_in_another_way_is_shown_whole),
-      TEST(test_op_when_written_has_its_shape_and_the_last_balance),
-      TEST(test_op_when_written_twice_has_the_same_bytes),
-      TEST(test_hold_when_overdue_is_expired_before_the_sweep),
-      TEST(test_rows_when_written_have_their_shapes),
+    TEST(test_balance_when_written_has_all_buckets),
+    TEST(test_entry_when_written_has_its_shape),
+    TEST(test_entry_when_it_refers_to_something_says_to_what),
+    TEST(test_metadata_when_stored_with_a_reason_is_taken_apart),
+    TEST(test_metadata_when_stored_in_another_way_is_shown_whole),
+    TEST(test_op_when_written_has_its_shape_and_the_last_balance),
+    TEST(test_op_when_written_twice_has_the_same_bytes),
+    TEST(test_hold_when_overdue_is_expired_before_the_sweep),
+    TEST(test_rows_when_written_have_their_shapes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

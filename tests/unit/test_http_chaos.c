@@ -158,8 +158,8 @@ static void client_step(struct chaos_client *client)
   size_t piece = draw(4) == 0 ? draw(9000) : draw(60);
   if (piece > client->size - client->sent)
     piece = client->size - client->sent;
-  const ssize_t count = send(client->client.fd, client->text + client->sent, piece,
-                             MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t count =
+    send(client->client.fd, client->text + client->sent, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
   assert_true(count >= 0 || errno == EAGAIN);
   client->sent += count > 0 ? (size_t)count : 0;
 }
@@ -251,7 +251,7 @@ static void test_server_when_everything_happens_at_random_then_replies_are_right
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_server_when_everything_happens_at_random_then_replies_are_right),
+    cmocka_unit_test(test_server_when_everything_happens_at_random_then_replies_are_right),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

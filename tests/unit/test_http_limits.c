@@ -74,11 +74,11 @@ static void test_request_when_too_large_then_its_own_status_and_close(void **sta
     unsigned status;
     const char *code;
   } cases[] = {
-      {"GET /", 9000, 414, "uri_too_long"},
-      {"GET / HTTP/1.1\r\nHost: a\r\nA: ", 17000, 431, "headers_too_large"},
-      {POST("8388609"), 0, 413, "payload_too_large"},
-      {POST("99999999999999999999"), 0, 413, "payload_too_large"},
-      {"GET / HTTP/3.0\r\n", 0, 505, "http_version_not_supported"},
+    {"GET /", 9000, 414, "uri_too_long"},
+    {"GET / HTTP/1.1\r\nHost: a\r\nA: ", 17000, 431, "headers_too_large"},
+    {POST("8388609"), 0, 413, "payload_too_large"},
+    {POST("99999999999999999999"), 0, 413, "payload_too_large"},
+    {"GET / HTTP/3.0\r\n", 0, 505, "http_version_not_supported"},
   };
   char fill[17000];
   (void)state;
@@ -138,7 +138,7 @@ static void test_idle_when_no_request_comes_then_closes_without_a_word(void **st
 static void test_idle_when_time_is_up_between_requests_then_closes_without_a_word(void **state)
 {
   (void)state;
-  fixture.limits.idle_timeout_us = 20000;
+  fixture.limits.idle_timeout_us = 300000;
   start();
   client_send(&client, GET("/"));
   client_expect(&client, 200, "GET / ");
@@ -248,6 +248,43 @@ static void test_reader_when_it_does_not_read_then_requests_wait_and_it_is_reset
   while (!client.ended)
     uv_run(&fixture.uv, UV_RUN_ONCE);
   assert_true(client.reset);
+  stop();
+}
+
+/* Reads until `size` bytes more have come. */
+static void take_bytes(size_t size)
+{
+  client_read(&client, true);
+  for (const size_t before = client.size; client.size - before < size;)
+    uv_run(&fixture.uv, UV_RUN_ONCE);
+  client_read(&client, false);
+}
+
+static void test_reader_when_it_reads_slowly_then_each_piece_buys_time(void **state)
+{
+  (void)state;
+  fixture.handler = large_handler;
+  fixture.limits.body_timeout_us = 4000; /* Nobody sends a body: only makes the sweep frequent. */
+  start();
+  client_read(&client, false);
+  for (unsigned i = 0; i < 400; i++)
+    client_send(&client, GET("/"));
+  while (http_list_empty(&fixture.http->writes))
+    uv_run(&fixture.uv, UV_RUN_ONCE);
+  struct http_conn *conn = HTTP_LIST_OF(fixture.http->writes.next, struct http_conn, writes);
+  for (unsigned i = 0; i < 4; i++) {
+    take_bytes(1000000);
+    conn->write_deadline_ms = 0; /* It passes now. */
+    while (conn->write_deadline_ms == 0)
+      uv_run(&fixture.uv, UV_RUN_ONCE);
+    assert_int_equal(fixture.refused, 0);
+  }
+  while (fixture.refused ==
+         0) { /* What is still on its way is progress too, but comes to an end. */
+    conn->write_deadline_ms = 0;
+    uv_run(&fixture.uv, UV_RUN_ONCE);
+  }
+  assert_string_equal(fixture.refused_reason, "slow_reader");
   stop();
 }
 
@@ -387,24 +424,25 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup(name, setup)
-      T(test_request_when_malformed_then_400_after_the_earlier_replies_and_close),
-      T(test_request_when_too_large_then_its_own_status_and_close),
-      T(test_refusal_when_peer_is_still_sending_then_it_is_not_reset),
-      T(test_refusal_when_peer_never_stops_sending_then_it_is_cut_off),
-      T(test_idle_when_no_request_comes_then_closes_without_a_word),
-      T(test_idle_when_time_is_up_between_requests_then_closes_without_a_word),
-      T(test_head_when_it_does_not_come_in_time_then_408),
-      T(test_head_when_it_trickles_then_time_runs_from_its_first_byte),
-      T(test_body_when_it_does_not_come_in_time_then_408),
-      T(test_handler_when_late_then_503_and_its_reply_is_dropped),
-      T(test_handler_when_late_behind_an_earlier_one_then_order_is_kept),
-      T(test_reader_when_it_does_not_read_then_requests_wait_and_it_is_reset),
-      T(test_reader_when_it_reads_again_then_all_replies_come),
-      T(test_connections_when_over_the_cap_then_503_and_close),
-      T(test_connections_when_over_the_cap_of_an_address_then_503_and_close),
-      T(test_connections_when_from_loopback_then_cap_of_an_address_does_not_count),
-      T(test_addresses_when_counted_then_ipv6_counts_by_network),
-      T(test_address_when_ipv4_is_mapped_into_ipv6_then_it_is_the_same_address),
+    T(test_request_when_malformed_then_400_after_the_earlier_replies_and_close),
+    T(test_request_when_too_large_then_its_own_status_and_close),
+    T(test_refusal_when_peer_is_still_sending_then_it_is_not_reset),
+    T(test_refusal_when_peer_never_stops_sending_then_it_is_cut_off),
+    T(test_idle_when_no_request_comes_then_closes_without_a_word),
+    T(test_idle_when_time_is_up_between_requests_then_closes_without_a_word),
+    T(test_head_when_it_does_not_come_in_time_then_408),
+    T(test_head_when_it_trickles_then_time_runs_from_its_first_byte),
+    T(test_body_when_it_does_not_come_in_time_then_408),
+    T(test_handler_when_late_then_503_and_its_reply_is_dropped),
+    T(test_handler_when_late_behind_an_earlier_one_then_order_is_kept),
+    T(test_reader_when_it_does_not_read_then_requests_wait_and_it_is_reset),
+    T(test_reader_when_it_reads_slowly_then_each_piece_buys_time),
+    T(test_reader_when_it_reads_again_then_all_replies_come),
+    T(test_connections_when_over_the_cap_then_503_and_close),
+    T(test_connections_when_over_the_cap_of_an_address_then_503_and_close),
+    T(test_connections_when_from_loopback_then_cap_of_an_address_does_not_count),
+    T(test_addresses_when_counted_then_ipv6_counts_by_network),
+    T(test_address_when_ipv4_is_mapped_into_ipv6_then_it_is_the_same_address),
 #undef T
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,12 +66,18 @@ static bool feed_add(struct feed *feed, const char *bytes, size_t size)
 static unsigned status_of(enum hf_error error)
 {
   switch (error) {
-  case HF_E_BAD_REQUEST: return 400;
-  case HF_E_PAYLOAD_TOO_LARGE: return 413;
-  case HF_E_URI_TOO_LONG: return 414;
-  case HF_E_HEADERS_TOO_LARGE: return 431;
-  case HF_E_HTTP_VERSION: return 505;
-  default: return 0;
+  case HF_E_BAD_REQUEST:
+    return 400;
+  case HF_E_PAYLOAD_TOO_LARGE:
+    return 413;
+  case HF_E_URI_TOO_LONG:
+    return 414;
+  case HF_E_HEADERS_TOO_LARGE:
+    return 431;
+  case HF_E_HTTP_VERSION:
+    return 505;
+  default:
+    return 0;
   }
 }
 
@@ -114,8 +120,7 @@ static void fields_same(const struct http_request *one, const struct http_reques
   for (unsigned i = 0; i < one->fields_count; i++) {
     assert_int_equal(one->fields[i].name.size, other->fields[i].name.size);
     assert_int_equal(one->fields[i].value.size, other->fields[i].value.size);
-    assert_memory_equal(one->fields[i].name.at, other->fields[i].name.at,
-                        one->fields[i].name.size);
+    assert_memory_equal(one->fields[i].name.at, other->fields[i].name.at, one->fields[i].name.size);
     assert_memory_equal(one->fields[i].value.at, other->fields[i].value.at,
                         one->fields[i].value.size);
   }
@@ -199,8 +204,8 @@ static void test_value_when_each_byte_stands_at_each_place_then_only_allowed_one
       text[at] = (char)c;
       feed_init(&feed, &limits);
       feed_add(&feed, text, sizeof text - 1);
-      assert_int_equal(feed.result, http_chars[c] & HTTP_CHAR_VALUE ? HTTP_PARSE_DONE
-                                                                    : HTTP_PARSE_ERROR);
+      assert_int_equal(feed.result,
+                       http_chars[c] & HTTP_CHAR_VALUE ? HTTP_PARSE_DONE : HTTP_PARSE_ERROR);
       feed_deinit(&feed);
     }
   }
@@ -363,10 +368,10 @@ static void test_body_when_at_the_limit_then_taken_and_one_more_is_413(void **st
 static void test_parser_when_requests_follow_each_other_then_each_ends_where_it_ends(void **state)
 {
   static const char *const requests[] = {
-      "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n",
-      "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
-      CHUNKED_HEAD "3\r\nabc\r\n0\r\nT: u\r\n\r\n",
-      "\r\nGET /4 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    CHUNKED_HEAD "3\r\nabc\r\n0\r\nT: u\r\n\r\n",
+    "\r\nGET /4 HTTP/1.1\r\nHost: a\r\n\r\n",
   };
   char all[1024] = "";
   size_t size = 0, at = 0;
@@ -444,12 +449,12 @@ static void test_expect_when_seen_then_reported_for_http_1_1_only(void **state)
     const char *version, *value;
     unsigned seen;
   } cases[] = {
-      {"1.1", "100-continue", HTTP_SEEN_CONTINUE},
-      {"1.1", "100-Continue", HTTP_SEEN_CONTINUE},
-      {"1.1", "200-ok", HTTP_SEEN_EXPECT},
-      {"1.1", "", HTTP_SEEN_EXPECT},
-      {"1.0", "100-continue", 0},
-      {"1.0", "200-ok", 0},
+    {"1.1", "100-continue", HTTP_SEEN_CONTINUE},
+    {"1.1", "100-Continue", HTTP_SEEN_CONTINUE},
+    {"1.1", "200-ok", HTTP_SEEN_EXPECT},
+    {"1.1", "", HTTP_SEEN_EXPECT},
+    {"1.0", "100-continue", 0},
+    {"1.0", "200-ok", 0},
   };
   (void)state;
   for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -470,21 +475,31 @@ static void test_gzip_when_negotiated_then_weights_and_wildcards_count(void **st
     const char *value;
     bool accepts;
   } cases[] = {
-      {"gzip", true},        {"GZIP", true},           {"x-gzip", true},
-      {"deflate", false},    {"", false},              {"deflate, gzip;q=0.5", true},
-      {"gzip;q=0", false},   {"gzip; q=0.000", false}, {"gzip;q=0.001", true},
-      {"*", true},           {"*;q=0", false},         {"*, gzip;q=0", false},
-      {"*;q=0, gzip", true}, {"gzipped", false},       {"br;q=1.0,gzip ;q=0.8", true},
-      {"identity", false},
+    {"gzip", true},
+    {"GZIP", true},
+    {"x-gzip", true},
+    {"deflate", false},
+    {"", false},
+    {"deflate, gzip;q=0.5", true},
+    {"gzip;q=0", false},
+    {"gzip; q=0.000", false},
+    {"gzip;q=0.001", true},
+    {"*", true},
+    {"*;q=0", false},
+    {"*, gzip;q=0", false},
+    {"*;q=0, gzip", true},
+    {"gzipped", false},
+    {"br;q=1.0,gzip ;q=0.8", true},
+    {"identity", false},
   };
   (void)state;
   for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char text[128];
     struct http_request request;
     struct http_parser parser;
-    const int size = snprintf(text, sizeof text,
-                              "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: %s\r\n\r\n",
-                              cases[i].value);
+    const int size =
+      snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: %s\r\n\r\n",
+               cases[i].value);
     http_parser_init(&parser, &request, &limits);
     assert_int_equal(http_parser_run(&parser, text, (size_t)size), HTTP_PARSE_DONE);
     if (http_request_accepts_gzip(&request) != cases[i].accepts)
@@ -495,25 +510,23 @@ static void test_gzip_when_negotiated_then_weights_and_wildcards_count(void **st
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_parser_when_given_each_case_then_verdict_is_that_of_the_standard),
-      cmocka_unit_test(test_chars_when_derived_from_the_grammar_then_table_agrees),
-      cmocka_unit_test(
-          test_value_when_each_byte_stands_at_each_place_then_only_allowed_ones_pass),
-      cmocka_unit_test(test_line_when_at_the_limit_then_taken_and_one_more_is_414),
-      cmocka_unit_test(test_line_when_it_never_ends_then_414),
-      cmocka_unit_test(test_head_when_at_the_limit_then_taken_and_one_more_is_431),
-      cmocka_unit_test(test_head_when_a_name_never_ends_then_431),
-      cmocka_unit_test(test_fields_when_one_more_than_the_maximum_then_431),
-      cmocka_unit_test(test_chunk_extensions_when_too_large_in_sum_then_400),
-      cmocka_unit_test(test_trailer_when_too_large_then_431),
-      cmocka_unit_test(test_body_when_at_the_limit_then_taken_and_one_more_is_413),
-      cmocka_unit_test(
-          test_parser_when_requests_follow_each_other_then_each_ends_where_it_ends),
-      cmocka_unit_test(test_compact_when_body_comes_in_tiny_chunks_then_framing_takes_no_room),
-      cmocka_unit_test(test_allow_when_a_route_takes_less_then_its_limit_counts),
-      cmocka_unit_test(test_fields_when_asked_by_name_then_case_does_not_matter),
-      cmocka_unit_test(test_expect_when_seen_then_reported_for_http_1_1_only),
-      cmocka_unit_test(test_gzip_when_negotiated_then_weights_and_wildcards_count),
+    cmocka_unit_test(test_parser_when_given_each_case_then_verdict_is_that_of_the_standard),
+    cmocka_unit_test(test_chars_when_derived_from_the_grammar_then_table_agrees),
+    cmocka_unit_test(test_value_when_each_byte_stands_at_each_place_then_only_allowed_ones_pass),
+    cmocka_unit_test(test_line_when_at_the_limit_then_taken_and_one_more_is_414),
+    cmocka_unit_test(test_line_when_it_never_ends_then_414),
+    cmocka_unit_test(test_head_when_at_the_limit_then_taken_and_one_more_is_431),
+    cmocka_unit_test(test_head_when_a_name_never_ends_then_431),
+    cmocka_unit_test(test_fields_when_one_more_than_the_maximum_then_431),
+    cmocka_unit_test(test_chunk_extensions_when_too_large_in_sum_then_400),
+    cmocka_unit_test(test_trailer_when_too_large_then_431),
+    cmocka_unit_test(test_body_when_at_the_limit_then_taken_and_one_more_is_413),
+    cmocka_unit_test(test_parser_when_requests_follow_each_other_then_each_ends_where_it_ends),
+    cmocka_unit_test(test_compact_when_body_comes_in_tiny_chunks_then_framing_takes_no_room),
+    cmocka_unit_test(test_allow_when_a_route_takes_less_then_its_limit_counts),
+    cmocka_unit_test(test_fields_when_asked_by_name_then_case_does_not_matter),
+    cmocka_unit_test(test_expect_when_seen_then_reported_for_http_1_1_only),
+    cmocka_unit_test(test_gzip_when_negotiated_then_weights_and_wildcards_count),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

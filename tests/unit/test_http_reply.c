@@ -108,14 +108,14 @@ static void test_request_id_when_sane_then_taken_over_else_made(void **state)
     const char *id;
     bool taken;
   } cases[] = {
-      {"12345678", true},
-      {"a-B_9.zzzzzzzzzz", true},
-      {"1234567890123456789012345678901234567890123456789012345678901234", true},
-      {"12345678901234567890123456789012345678901234567890123456789012345", false},
-      {"1234567", false},
-      {"12345678 x", false},
-      {"12345678\"", false},
-      {"", false},
+    {"12345678", true},
+    {"a-B_9.zzzzzzzzzz", true},
+    {"1234567890123456789012345678901234567890123456789012345678901234", true},
+    {"12345678901234567890123456789012345678901234567890123456789012345", false},
+    {"1234567", false},
+    {"12345678 x", false},
+    {"12345678\"", false},
+    {"", false},
   };
   char last[17] = "";
   (void)state;
@@ -189,22 +189,22 @@ static void test_problem_when_text_has_any_bytes_then_json_stays_valid(void **st
   static const struct {
     const char *text, *escaped;
   } cases[] = {
-      {"plain", "plain"},
-      {"\"\\/", "\\\"\\\\/"},
-      {"\x01\t\n\r\x1f\x7f", "\\u0001\\u0009\\u000a\\u000d\\u001f\x7f"},
-      {"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
-      {"\xff", "\xef\xbf\xbd"},
-      {"\x80", "\xef\xbf\xbd"},
-      {"a\xc3", "a\xef\xbf\xbd"},
-      {"\xc3(", "\xef\xbf\xbd("},
-      {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},
-      {"\xe0\x80\xaf", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-      {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-      {"\xed\x9f\xbf", "\xed\x9f\xbf"},
-      {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"},
-      {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-      {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
-      {"\xf0\x8f\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"plain", "plain"},
+    {"\"\\/", "\\\"\\\\/"},
+    {"\x01\t\n\r\x1f\x7f", "\\u0001\\u0009\\u000a\\u000d\\u001f\x7f"},
+    {"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+    {"\xff", "\xef\xbf\xbd"},
+    {"\x80", "\xef\xbf\xbd"},
+    {"a\xc3", "a\xef\xbf\xbd"},
+    {"\xc3(", "\xef\xbf\xbd("},
+    {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xe0\x80\xaf", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xed\x9f\xbf", "\xed\x9f\xbf"},
+    {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
+    {"\xf0\x8f\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
   };
   struct http_pool pool = {.count = {0}};
   (void)state;
@@ -212,14 +212,14 @@ static void test_problem_when_text_has_any_bytes_then_json_stays_valid(void **st
     struct http_buffer out = {NULL, 0, 0};
     char expected[512];
     const int size =
-        snprintf(expected, sizeof expected,
-                 "{\"type\":\"/problems/bad_request\",\"title\":\"The request is not valid "
-                 "HTTP/1.1\",\"status\":400,\"code\":\"bad_request\",\"detail\":\"%s\","
-                 "\"correlation_id\":\"id\"}",
-                 cases[i].escaped);
-    http_problem_write(
-        &pool, &out,
-        &(struct http_problem){.error = HF_E_BAD_REQUEST, .detail = cases[i].text}, "id");
+      snprintf(expected, sizeof expected,
+               "{\"type\":\"/problems/bad_request\",\"title\":\"The request is not valid "
+               "HTTP/1.1\",\"status\":400,\"code\":\"bad_request\",\"detail\":\"%s\","
+               "\"correlation_id\":\"id\"}",
+               cases[i].escaped);
+    http_problem_write(&pool, &out,
+                       &(struct http_problem){.error = HF_E_BAD_REQUEST, .detail = cases[i].text},
+                       "id");
     assert_int_equal(out.size, size);
     assert_memory_equal(out.data, expected, out.size);
     http_buffer_free(&pool, &out);
@@ -355,6 +355,17 @@ static void stream_handler(struct http_exchange *exchange, void *user)
   http_stream_begin(exchange, 200, "application/x-ndjson", stream_go_on, stream);
 }
 
+/* Holds what begins with /h and streams the rest, whose pieces may have to wait for their turn. */
+static void mixed_handler(struct http_exchange *exchange, void *user)
+{
+  struct http_fixture *mine = user;
+  if (http_request_of(exchange)->path.at[1] == 'h') {
+    mine->held[mine->held_count++] = exchange;
+    return;
+  }
+  stream_handler(exchange, user);
+}
+
 static void stream_expect(const struct stream *stream)
 {
   assert_int_equal(response.body_size, stream->pieces * stream->piece);
@@ -393,6 +404,30 @@ static void test_stream_when_http_1_0_then_until_close(void **state)
   assert_string_equal(response_header(&response, "Connection"), "close");
   stream_expect(&stream);
   client_expect_end(&client);
+  stop();
+}
+
+/* The end of a stream without framing is the end of the connection: what was asked after it gets no
+ * answer, and its handler need not know. */
+static void test_stream_when_http_1_0_client_pipelines_then_later_requests_are_let_go(void **state)
+{
+  struct stream stream = {.pieces = 3, .piece = 10};
+  (void)state;
+  fixture.handler = mixed_handler;
+  fixture.test = &stream;
+  start();
+  for (unsigned i = 0; i < 3; i++)
+    client_send(&client, "GET /held HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  pump_count(&fixture, &fixture.held_count, 3);
+  http_stream_begin(fixture.held[1], 200, "text/plain", stream_go_on, &stream);
+  held_answer(&fixture, 0);
+  client_expect(&client, 200, "held 0");
+  client_receive(&client, false, &response);
+  assert_string_equal(response_header(&response, "Connection"), "close");
+  stream_expect(&stream);
+  client_expect_end(&client);
+  held_answer(&fixture, 2);
+  assert_int_equal(fixture.ended, 3);
   stop();
 }
 
@@ -468,17 +503,6 @@ static void test_stream_when_loop_closes_then_its_handler_is_told(void **state)
   assert_true(stream.ended);
 }
 
-/* The first request is held, the second one streams meanwhile: its pieces wait for their turn. */
-static void mixed_handler(struct http_exchange *exchange, void *user)
-{
-  struct http_fixture *mine = user;
-  if (http_request_of(exchange)->path.at[1] == 'h') {
-    mine->held[mine->held_count++] = exchange;
-    return;
-  }
-  stream_handler(exchange, user);
-}
-
 static void test_stream_when_an_earlier_reply_is_due_then_it_comes_after_it(void **state)
 {
   struct stream stream = {.pieces = 400, .piece = 50000};
@@ -527,23 +551,24 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup(name, setup)
-      T(test_head_when_requested_then_same_headers_and_no_body),
-      T(test_reply_when_204_then_neither_length_nor_type),
-      T(test_reply_when_handler_adds_headers_then_they_are_sent_and_override),
-      T(test_request_id_when_sane_then_taken_over_else_made),
-      T(test_problem_when_rendered_then_members_are_those_of_the_api),
-      T(test_problem_when_text_has_any_bytes_then_json_stays_valid),
-      T(test_gzip_when_accepted_and_large_then_body_inflates_to_the_same),
-      T(test_gzip_when_it_cannot_pay_then_body_is_sent_as_it_is),
-      T(test_gzip_when_reply_has_a_strong_etag_then_it_is_weakened),
-      T(test_stream_when_small_then_chunked_and_connection_is_kept),
-      T(test_stream_when_http_1_0_then_until_close),
-      T(test_stream_when_head_then_no_body),
-      T(test_stream_when_reader_is_slow_then_writes_wait_for_room),
-      T(test_stream_when_peer_goes_then_writable_is_called_and_write_says_so),
-      T(test_stream_when_loop_closes_then_its_handler_is_told),
-      T(test_stream_when_an_earlier_reply_is_due_then_it_comes_after_it),
-      T(test_stream_when_begun_after_the_deadline_then_it_goes_nowhere),
+    T(test_head_when_requested_then_same_headers_and_no_body),
+    T(test_reply_when_204_then_neither_length_nor_type),
+    T(test_reply_when_handler_adds_headers_then_they_are_sent_and_override),
+    T(test_request_id_when_sane_then_taken_over_else_made),
+    T(test_problem_when_rendered_then_members_are_those_of_the_api),
+    T(test_problem_when_text_has_any_bytes_then_json_stays_valid),
+    T(test_gzip_when_accepted_and_large_then_body_inflates_to_the_same),
+    T(test_gzip_when_it_cannot_pay_then_body_is_sent_as_it_is),
+    T(test_gzip_when_reply_has_a_strong_etag_then_it_is_weakened),
+    T(test_stream_when_small_then_chunked_and_connection_is_kept),
+    T(test_stream_when_http_1_0_then_until_close),
+    T(test_stream_when_http_1_0_client_pipelines_then_later_requests_are_let_go),
+    T(test_stream_when_head_then_no_body),
+    T(test_stream_when_reader_is_slow_then_writes_wait_for_room),
+    T(test_stream_when_peer_goes_then_writable_is_called_and_write_says_so),
+    T(test_stream_when_loop_closes_then_its_handler_is_told),
+    T(test_stream_when_an_earlier_reply_is_due_then_it_comes_after_it),
+    T(test_stream_when_begun_after_the_deadline_then_it_goes_nowhere),
 #undef T
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -374,7 +374,7 @@ static enum hf_error check(const struct http_request *head, size_t *ret_body_max
 }
 
 static void test_head_check_when_it_refuses_then_small_body_is_dropped_and_connection_kept(
-    void **state)
+  void **state)
 {
   struct http_response response = {.body = NULL};
   (void)state;
@@ -492,8 +492,8 @@ static void test_listen_when_two_loops_share_a_port_then_both_listen(void **stat
   (void)state;
   start();
   struct http_loop *second =
-      http_loop_new_on(&fixture.uv, NULL, "127.0.0.1", http_loop_port(fixture.http),
-                       &fixture.limits, sum_handler, NULL, NULL, NULL);
+    http_loop_new_on(&fixture.uv, NULL, "127.0.0.1", http_loop_port(fixture.http), &fixture.limits,
+                     sum_handler, NULL, NULL, NULL);
   assert_non_null(second);
   assert_int_equal(http_loop_port(second), http_loop_port(fixture.http));
   assert_null(http_loop_ctx(second));
@@ -509,8 +509,8 @@ static void test_listen_when_host_is_no_address_then_errno_says_so(void **state)
   start();
   for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     errno = 0;
-    assert_null(http_loop_new_on(&fixture.uv, NULL, wrong[i], 0, &fixture.limits, sum_handler,
-                                 NULL, NULL, NULL));
+    assert_null(http_loop_new_on(&fixture.uv, NULL, wrong[i], 0, &fixture.limits, sum_handler, NULL,
+                                 NULL, NULL));
     assert_int_equal(errno, EINVAL);
   }
   errno = 0;
@@ -532,28 +532,28 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup(name, setup)
-      T(test_server_when_requests_follow_each_other_then_one_connection_serves_all),
-      T(test_server_when_client_asks_for_close_then_says_so_and_closes),
-      T(test_server_when_http_1_0_then_closes_unless_asked_to_keep),
-      T(test_server_when_client_ends_its_side_then_request_is_still_answered),
-      T(test_server_when_client_ends_within_a_request_then_closes_without_a_word),
-      T(test_server_when_maximum_of_requests_is_reached_then_last_reply_says_close),
-      T(test_pipeline_when_answered_in_reverse_then_replies_leave_in_order),
-      T(test_pipeline_when_cut_anywhere_then_all_requests_are_served),
-      T(test_pipeline_when_full_then_rest_waits_until_replies_are_given),
-      T(test_replies_when_given_from_outside_a_callback_then_leave_before_sleeping),
-      T(test_close_when_exchanges_are_in_flight_then_they_live_until_answered),
-      T(test_loop_when_closed_with_exchanges_in_flight_then_they_may_answer_later),
-      T(test_body_when_large_then_arrives_whole_and_the_next_request_is_found),
-      T(test_continue_when_expected_then_sent_once_before_the_body),
-      T(test_continue_when_an_earlier_reply_is_due_then_waits_for_it),
-      T(test_expect_when_unknown_then_417),
-      T(test_head_check_when_it_refuses_then_small_body_is_dropped_and_connection_kept),
-      T(test_head_check_when_a_route_takes_less_then_413_and_close),
-      T(test_pause_when_a_handler_asks_then_nothing_is_taken_until_resume),
-      T(test_drain_when_begun_then_idle_ones_close_and_busy_ones_finish),
-      T(test_listen_when_two_loops_share_a_port_then_both_listen),
-      T(test_listen_when_host_is_no_address_then_errno_says_so),
+    T(test_server_when_requests_follow_each_other_then_one_connection_serves_all),
+    T(test_server_when_client_asks_for_close_then_says_so_and_closes),
+    T(test_server_when_http_1_0_then_closes_unless_asked_to_keep),
+    T(test_server_when_client_ends_its_side_then_request_is_still_answered),
+    T(test_server_when_client_ends_within_a_request_then_closes_without_a_word),
+    T(test_server_when_maximum_of_requests_is_reached_then_last_reply_says_close),
+    T(test_pipeline_when_answered_in_reverse_then_replies_leave_in_order),
+    T(test_pipeline_when_cut_anywhere_then_all_requests_are_served),
+    T(test_pipeline_when_full_then_rest_waits_until_replies_are_given),
+    T(test_replies_when_given_from_outside_a_callback_then_leave_before_sleeping),
+    T(test_close_when_exchanges_are_in_flight_then_they_live_until_answered),
+    T(test_loop_when_closed_with_exchanges_in_flight_then_they_may_answer_later),
+    T(test_body_when_large_then_arrives_whole_and_the_next_request_is_found),
+    T(test_continue_when_expected_then_sent_once_before_the_body),
+    T(test_continue_when_an_earlier_reply_is_due_then_waits_for_it),
+    T(test_expect_when_unknown_then_417),
+    T(test_head_check_when_it_refuses_then_small_body_is_dropped_and_connection_kept),
+    T(test_head_check_when_a_route_takes_less_then_413_and_close),
+    T(test_pause_when_a_handler_asks_then_nothing_is_taken_until_resume),
+    T(test_drain_when_begun_then_idle_ones_close_and_busy_ones_finish),
+    T(test_listen_when_two_loops_share_a_port_then_both_listen),
+    T(test_listen_when_host_is_no_address_then_errno_says_so),
 #undef T
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,13 +36,36 @@ static void test_parse_when_an_object_gives_it(void **state)
 static void test_parse_when_malformed_is_refused(void **state)
 {
   (void)state;
-  static const char *const malformed[] = {
-      "", " ", "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\":01}",
-      "{\"a\":+1}", "{\"a\":.5}", "{\"a\":1.}", "{\"a\":NaN}", "{\"a\":Infinity}",
-      "{\"a\":1}x", "{\"a\":1}{}", "{\"a\":\"\\x\"}", "{\"a\":\"\\ud800\"}", "{\"a\":tru}",
-      "{\"a\":\"\n\"}", "{\"a\":1,\"a\":2}", "{\"a\":\"\\u0000\"}", "// x\n{}",
-      "{\"a\":\"\xff\"}", "{\"a\":\"\xc0\xaf\"}", "{\"a\":\"\xed\xa0\x80\"}",
-      "{\"a\":99999999999999999999}", "{\"a\":1e999}", "\xef\xbb\xbf{}"};
+  static const char *const malformed[] = {"",
+                                          " ",
+                                          "{",
+                                          "}",
+                                          "{\"a\"}",
+                                          "{\"a\":}",
+                                          "{\"a\":1,}",
+                                          "{a:1}",
+                                          "{'a':1}",
+                                          "{\"a\":01}",
+                                          "{\"a\":+1}",
+                                          "{\"a\":.5}",
+                                          "{\"a\":1.}",
+                                          "{\"a\":NaN}",
+                                          "{\"a\":Infinity}",
+                                          "{\"a\":1}x",
+                                          "{\"a\":1}{}",
+                                          "{\"a\":\"\\x\"}",
+                                          "{\"a\":\"\\ud800\"}",
+                                          "{\"a\":tru}",
+                                          "{\"a\":\"\n\"}",
+                                          "{\"a\":1,\"a\":2}",
+                                          "{\"a\":\"\\u0000\"}",
+                                          "// x\n{}",
+                                          "{\"a\":\"\xff\"}",
+                                          "{\"a\":\"\xc0\xaf\"}",
+                                          "{\"a\":\"\xed\xa0\x80\"}",
+                                          "{\"a\":99999999999999999999}",
+                                          "{\"a\":1e999}",
+                                          "\xef\xbb\xbf{}"};
   for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++)
     assert_refused(malformed[i], strlen(malformed[i]), HF_E_INVALID_JSON);
 }
@@ -171,9 +194,10 @@ static void test_take_when_an_unknown_name_is_long_cuts_it_between_characters(vo
   const json_t *values[2];
   json_t *root;
   char text[400] = "{\"";
-  for (unsigned i = 0; i < 120; i++)
-    strcat(text, "\xc3\xa9");
-  strcat(text, "\":1,\"must\":1}");
+  size_t size = strlen(text);
+  for (unsigned i = 0; i < 120; i++, size += 2)
+    memcpy(text + size, "\xc3\xa9", 2);
+  memcpy(text + size, "\":1,\"must\":1}", sizeof "\":1,\"must\":1}");
   take(text, &problem, values, &root);
   assert_int_equal(problem.error, HF_E_UNKNOWN_FIELD);
   assert_int_equal(strlen(problem.field) % 2, 0);
@@ -182,7 +206,10 @@ static void test_take_when_an_unknown_name_is_long_cuts_it_between_characters(vo
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-static const json_t *value_of(json_t *root) { return json_object_get(root, "v"); }
+static const json_t *value_of(json_t *root)
+{
+  return json_object_get(root, "v");
+}
 
 static enum hf_error amount_error(const char *text, bool sign, struct hf_decimal *ret_decimal)
 {
@@ -213,12 +240,27 @@ static void test_amount_when_anything_else_is_refused_with_a_suggestion(void **s
 {
   (void)state;
   static const char *const refused[] = {
-      "{\"v\":12.5}", "{\"v\":12}", "{\"v\":true}", "{\"v\":[]}", "{\"v\":{}}", "{\"v\":\"\"}",
-      "{\"v\":\"0\"}", "{\"v\":\"0.00\"}", "{\"v\":\"-1\"}", "{\"v\":\"+1\"}",
-      "{\"v\":\"1e5\"}", "{\"v\":\"1,5\"}", "{\"v\":\" 1\"}", "{\"v\":\"1 \"}",
-      "{\"v\":\"01\"}", "{\"v\":\".5\"}", "{\"v\":\"5.\"}", "{\"v\":\"0x10\"}",
-      "{\"v\":\"NaN\"}", "{\"v\":\"1_000\"}",
-      "{\"v\":\"1111111111111111111111111111111111111111111111\"}"};
+    "{\"v\":12.5}",
+    "{\"v\":12}",
+    "{\"v\":true}",
+    "{\"v\":[]}",
+    "{\"v\":{}}",
+    "{\"v\":\"\"}",
+    "{\"v\":\"0\"}",
+    "{\"v\":\"0.00\"}",
+    "{\"v\":\"-1\"}",
+    "{\"v\":\"+1\"}",
+    "{\"v\":\"1e5\"}",
+    "{\"v\":\"1,5\"}",
+    "{\"v\":\" 1\"}",
+    "{\"v\":\"1 \"}",
+    "{\"v\":\"01\"}",
+    "{\"v\":\".5\"}",
+    "{\"v\":\"5.\"}",
+    "{\"v\":\"0x10\"}",
+    "{\"v\":\"NaN\"}",
+    "{\"v\":\"1_000\"}",
+    "{\"v\":\"1111111111111111111111111111111111111111111111\"}"};
   struct hf_decimal decimal;
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
     assert_int_equal(amount_error(refused[i], false, &decimal), HF_E_INVALID_AMOUNT);
@@ -238,10 +280,10 @@ static void test_amount_when_absent_is_no_problem(void **state)
 static void test_id_when_not_one_of_ours_is_refused(void **state)
 {
   (void)state;
-  static const char *const refused[] = {"{\"v\":17}", "{\"v\":\"\"}", "{\"v\":\"0\"}",
-                                        "{\"v\":\"017\"}", "{\"v\":\"-1\"}",
-                                        "{\"v\":\"9007199254740992\"}", "{\"v\":\"1 \"}",
-                                        "{\"v\":null}", "{\"v\":\"abc\"}"};
+  static const char *const refused[] = {
+    "{\"v\":17}",      "{\"v\":\"\"}",   "{\"v\":\"0\"}",
+    "{\"v\":\"017\"}", "{\"v\":\"-1\"}", "{\"v\":\"9007199254740992\"}",
+    "{\"v\":\"1 \"}",  "{\"v\":null}",   "{\"v\":\"abc\"}"};
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
     struct json_problem problem;
     json_t *root = parse(refused[i], &problem);
@@ -260,8 +302,7 @@ static void test_time_when_in_the_future_is_refused(void **state)
   assert_int_equal(json_in_past(value_of(root), "v", now_us, &problem), 0);
   assert_int_equal(problem.error, HF_E_INVALID_TIME);
   memset(&problem, 0, sizeof problem);
-  assert_int_equal(json_in_past(value_of(root), "v", now_us + 1000000, &problem),
-                   now_us + 1000000);
+  assert_int_equal(json_in_past(value_of(root), "v", now_us + 1000000, &problem), now_us + 1000000);
   assert_int_equal(problem.error, HF_OK);
   json_decref(root);
 }
@@ -269,8 +310,8 @@ static void test_time_when_in_the_future_is_refused(void **state)
 static void test_text_when_it_has_control_characters_is_refused(void **state)
 {
   (void)state;
-  static const char *const refused[] = {"{\"v\":\"a\\nb\"}", "{\"v\":\"\\u007f\"}",
-                                        "{\"v\":\"\\u0085\"}", "{\"v\":\"\"}",
+  static const char *const refused[] = {"{\"v\":\"a\\nb\"}",     "{\"v\":\"\\u007f\"}",
+                                        "{\"v\":\"\\u0085\"}",   "{\"v\":\"\"}",
                                         "{\"v\":\"123456789\"}", "{\"v\":1}"};
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
     struct json_problem problem;
@@ -284,8 +325,8 @@ static void test_text_when_it_has_control_characters_is_refused(void **state)
 static void test_integer_when_out_of_range_is_refused(void **state)
 {
   (void)state;
-  static const char *const refused[] = {"{\"v\":0}", "{\"v\":11}", "{\"v\":1.0}",
-                                        "{\"v\":\"5\"}", "{\"v\":-1}"};
+  static const char *const refused[] = {"{\"v\":0}", "{\"v\":11}", "{\"v\":1.0}", "{\"v\":\"5\"}",
+                                        "{\"v\":-1}"};
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
     struct json_problem problem;
     json_t *root = parse(refused[i], &problem);
@@ -309,25 +350,25 @@ static void test_getters_when_there_is_a_problem_keep_the_first(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_parse_when_an_object_gives_it),
-      cmocka_unit_test(test_parse_when_malformed_is_refused),
-      cmocka_unit_test(test_parse_when_not_an_object_is_refused),
-      cmocka_unit_test(test_parse_when_a_nul_is_in_it_is_refused),
-      cmocka_unit_test(test_parse_when_nested_to_the_limit_passes_and_one_deeper_does_not),
-      cmocka_unit_test(test_parse_when_brackets_are_in_a_string_does_not_count_them),
-      cmocka_unit_test(test_parse_when_a_string_is_too_long_is_refused),
-      cmocka_unit_test(test_take_when_a_member_is_unknown_names_it),
-      cmocka_unit_test(test_take_when_a_required_member_is_missing_names_it),
-      cmocka_unit_test(test_take_when_an_optional_member_is_null_counts_it_as_absent),
-      cmocka_unit_test(test_take_when_an_unknown_name_is_long_cuts_it_between_characters),
-      cmocka_unit_test(test_amount_when_a_decimal_string_gives_it),
-      cmocka_unit_test(test_amount_when_anything_else_is_refused_with_a_suggestion),
-      cmocka_unit_test(test_amount_when_absent_is_no_problem),
-      cmocka_unit_test(test_id_when_not_one_of_ours_is_refused),
-      cmocka_unit_test(test_time_when_in_the_future_is_refused),
-      cmocka_unit_test(test_text_when_it_has_control_characters_is_refused),
-      cmocka_unit_test(test_integer_when_out_of_range_is_refused),
-      cmocka_unit_test(test_getters_when_there_is_a_problem_keep_the_first),
+    cmocka_unit_test(test_parse_when_an_object_gives_it),
+    cmocka_unit_test(test_parse_when_malformed_is_refused),
+    cmocka_unit_test(test_parse_when_not_an_object_is_refused),
+    cmocka_unit_test(test_parse_when_a_nul_is_in_it_is_refused),
+    cmocka_unit_test(test_parse_when_nested_to_the_limit_passes_and_one_deeper_does_not),
+    cmocka_unit_test(test_parse_when_brackets_are_in_a_string_does_not_count_them),
+    cmocka_unit_test(test_parse_when_a_string_is_too_long_is_refused),
+    cmocka_unit_test(test_take_when_a_member_is_unknown_names_it),
+    cmocka_unit_test(test_take_when_a_required_member_is_missing_names_it),
+    cmocka_unit_test(test_take_when_an_optional_member_is_null_counts_it_as_absent),
+    cmocka_unit_test(test_take_when_an_unknown_name_is_long_cuts_it_between_characters),
+    cmocka_unit_test(test_amount_when_a_decimal_string_gives_it),
+    cmocka_unit_test(test_amount_when_anything_else_is_refused_with_a_suggestion),
+    cmocka_unit_test(test_amount_when_absent_is_no_problem),
+    cmocka_unit_test(test_id_when_not_one_of_ours_is_refused),
+    cmocka_unit_test(test_time_when_in_the_future_is_refused),
+    cmocka_unit_test(test_text_when_it_has_control_characters_is_refused),
+    cmocka_unit_test(test_integer_when_out_of_range_is_refused),
+    cmocka_unit_test(test_getters_when_there_is_a_problem_keep_the_first),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,7 +127,8 @@ static void assert_canonical(const char *text, const char *expected)
 static void test_value_when_canonical_sorts_keys_and_keeps_numbers(void **state)
 {
   (void)state;
-  assert_canonical("{ \"b\" : 1, \"a\" : {\"d\":[ ],\"c\":{ } } }", "{\"a\":{\"c\":{},\"d\":[]},\"b\":1}");
+  assert_canonical("{ \"b\" : 1, \"a\" : {\"d\":[ ],\"c\":{ } } }",
+                   "{\"a\":{\"c\":{},\"d\":[]},\"b\":1}");
   assert_canonical("{\"x\":-9223372036854775808}", "{\"x\":-9223372036854775808}");
   assert_canonical("{\"x\":0.1,\"y\":1.0,\"z\":1e300}", "{\"x\":0.1,\"y\":1.0,\"z\":1e+300}");
   assert_canonical("[true,false,null,\"\\u00e9\\/\"]", "[true,false,null,\"\xc3\xa9/\"]");
@@ -164,15 +165,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(test_out_when_nested_puts_commas_where_they_belong),
-      TEST(test_text_when_it_needs_escapes_reads_back),
-      TEST(test_amount_when_zero_has_the_digits_of_its_scale),
-      TEST(test_amount_when_zero_is_what_the_formatter_says),
-      TEST(test_scalars_when_written_have_their_form),
-      TEST(test_again_when_the_buffer_grows_copies_what_was_there),
-      TEST(test_value_when_canonical_sorts_keys_and_keeps_numbers),
-      TEST(test_value_when_an_object_is_large_sorts_it_too),
-      TEST(test_clear_when_a_reply_was_huge_gives_memory_back),
+    TEST(test_out_when_nested_puts_commas_where_they_belong),
+    TEST(test_text_when_it_needs_escapes_reads_back),
+    TEST(test_amount_when_zero_has_the_digits_of_its_scale),
+    TEST(test_amount_when_zero_is_what_the_formatter_says),
+    TEST(test_scalars_when_written_have_their_form),
+    TEST(test_again_when_the_buffer_grows_copies_what_was_there),
+    TEST(test_value_when_canonical_sorts_keys_and_keeps_numbers),
+    TEST(test_value_when_an_object_is_large_sorts_it_too),
+    TEST(test_clear_when_a_reply_was_huge_gives_memory_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

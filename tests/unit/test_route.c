@@ -60,10 +60,13 @@ static void test_find_when_every_template_is_asked_for_gives_its_own_row(void **
 static void test_find_when_nothing_fits_says_so(void **state)
 {
   (void)state;
-  static const char *const paths[] = {"/",          "",           "/v1",        "/v1/",
-                                      "/v1/ops/",   "/v1/opsx",   "/v1/users/", "/v1/users//balances",
-                                      "/V1/ops",    "/v1/users/17/balances/", "/livez/",
-                                      "/v1/ops/1/2", "/docs/a/b", "//v1/ops"};
+  static const char *const paths[] = {"/",          "",
+                                      "/v1",        "/v1/",
+                                      "/v1/ops/",   "/v1/opsx",
+                                      "/v1/users/", "/v1/users//balances",
+                                      "/V1/ops",    "/v1/users/17/balances/",
+                                      "/livez/",    "/v1/ops/1/2",
+                                      "/docs/a/b",  "//v1/ops"};
   for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
     const struct route_match match = route_find(HTTP_GET, slice(paths[i]));
     if (match.error != HF_E_ROUTE_NOT_FOUND || match.route != NULL || match.methods != 0)
@@ -101,7 +104,7 @@ static void test_find_when_a_page_has_a_slash_behind_it_is_found(void **state)
   assert_found(HTTP_GET, "/admin/admin.js", ROUTE_ADMIN_FILE);
 }
 
-/* Every row is whole: it can be described, and nobody can reach it without a decision on who may. */
+/* Every row is whole: it can be described, and somebody decided on who may ask. */
 static void test_table_when_read_is_whole(void **state)
 {
   (void)state;
@@ -121,8 +124,8 @@ static void test_table_when_read_is_whole(void **state)
       const size_t size = strcspn(at, " ");
       bool known = false;
       for (size_t j = 0; j < API_PARAM_COUNT; j++)
-        known = known || (strlen(api_params[j].name) == size &&
-                          memcmp(api_params[j].name, at, size) == 0);
+        known = known ||
+                (strlen(api_params[j].name) == size && memcmp(api_params[j].name, at, size) == 0);
       assert_true(known);
       at += size;
       at += strspn(at, " ");
@@ -153,9 +156,13 @@ static void test_accepts_when_a_range_fits_is_true(void **state)
 static void test_accepts_when_no_range_fits_is_false(void **state)
 {
   (void)state;
-  static const char *const refused[] = {"text/html", "application/xml", "text/*",
-                                        "application/json;q=0", "application/json;q=0.000, */*",
-                                        "application/jsonx", "application/js"};
+  static const char *const refused[] = {"text/html",
+                                        "application/xml",
+                                        "text/*",
+                                        "application/json;q=0",
+                                        "application/json;q=0.000, */*",
+                                        "application/jsonx",
+                                        "application/js"};
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
     if (route_accepts(slice(refused[i]), "application/json"))
       fail_msg("%s", refused[i]);
@@ -168,8 +175,11 @@ static void test_is_json_when_another_type_or_charset_is_false(void **state)
   static const char *const yes[] = {"application/json", "APPLICATION/JSON; charset=UTF-8",
                                     "application/json;charset=\"utf-8\"",
                                     "application/json; version=1"};
-  static const char *const no[] = {"", "text/plain", "application/x-www-form-urlencoded",
-                                   "application/json; charset=latin1", "application/jsonp",
+  static const char *const no[] = {"",
+                                   "text/plain",
+                                   "application/x-www-form-urlencoded",
+                                   "application/json; charset=latin1",
+                                   "application/jsonp",
                                    "application/problem+json"};
   for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
     assert_true(route_is_json(slice(yes[i])));
@@ -192,17 +202,17 @@ static void test_etag_when_in_the_list_matches_weakly(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_find_when_a_row_fits_gives_it_and_its_parameters),
-      cmocka_unit_test(test_find_when_every_template_is_asked_for_gives_its_own_row),
-      cmocka_unit_test(test_find_when_nothing_fits_says_so),
-      cmocka_unit_test(test_find_when_the_method_is_another_tells_which_it_takes),
-      cmocka_unit_test(test_find_when_a_literal_path_is_there_hides_the_parameter),
-      cmocka_unit_test(test_find_when_a_page_has_a_slash_behind_it_is_found),
-      cmocka_unit_test(test_table_when_read_is_whole),
-      cmocka_unit_test(test_accepts_when_a_range_fits_is_true),
-      cmocka_unit_test(test_accepts_when_no_range_fits_is_false),
-      cmocka_unit_test(test_is_json_when_another_type_or_charset_is_false),
-      cmocka_unit_test(test_etag_when_in_the_list_matches_weakly),
+    cmocka_unit_test(test_find_when_a_row_fits_gives_it_and_its_parameters),
+    cmocka_unit_test(test_find_when_every_template_is_asked_for_gives_its_own_row),
+    cmocka_unit_test(test_find_when_nothing_fits_says_so),
+    cmocka_unit_test(test_find_when_the_method_is_another_tells_which_it_takes),
+    cmocka_unit_test(test_find_when_a_literal_path_is_there_hides_the_parameter),
+    cmocka_unit_test(test_find_when_a_page_has_a_slash_behind_it_is_found),
+    cmocka_unit_test(test_table_when_read_is_whole),
+    cmocka_unit_test(test_accepts_when_a_range_fits_is_true),
+    cmocka_unit_test(test_accepts_when_no_range_fits_is_false),
+    cmocka_unit_test(test_is_json_when_another_type_or_charset_is_false),
+    cmocka_unit_test(test_etag_when_in_the_list_matches_weakly),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
 /* What only the SQLite store has: migrations, the lock, triggers, query plans, projections, and
  * values at the ends of their ranges in its columns. The conformance suite has the rest. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -284,8 +286,10 @@ static bool plan_has(sqlite3 *handle, const char *text, const char *word)
 static void test_statements_when_explained_then_none_scans_or_sorts_but_the_whole_table_ones(
   void **state)
 {
-  static const struct { const char *name, *text; } statements[] = {
-#define X(name, text) { #name, text },
+  static const struct {
+    const char *name, *text;
+  } statements[] = {
+#define X(name, text) {#name, text},
     SQLITE_STATEMENTS(X)
 #undef X
   };
@@ -331,7 +335,7 @@ static void test_journal_statements_when_explained_then_none_scans(void **state)
 
 static void test_amount_column_when_compared_as_bytes_then_sorts_as_the_number(void **state)
 {
-  static const int64_t small[] = { -70000, -256, -255, -2, -1, 0, 1, 2, 255, 256, 70000 };
+  static const int64_t small[] = {-70000, -256, -255, -2, -1, 0, 1, 2, 255, 256, 70000};
   hf_amount amounts[sizeof(small) / sizeof(small[0]) + 4];
   uint8_t previous[SQLITE_AMOUNT_SIZE], bytes[SQLITE_AMOUNT_SIZE];
   size_t count = 0;
@@ -378,26 +382,25 @@ static bool see_system(void *arg, const struct store_system_row *row)
 static void test_repair_when_amounts_are_extreme_then_they_come_back_exactly(void **state)
 {
   struct store_fixture *fixture = *state;
-  struct store_balance_row balance = { .user = 20, .asset = 3, .version = 7 };
+  struct store_balance_row balance = {.user = 20, .asset = 3, .version = 7};
   struct store_system_row systems[2] = {
-    { .partition = 0, .asset = 3, .account = LEDGER_ISSUANCE, .label = "", .sum = HF_AMOUNT_MIN },
-    { .partition = 2, .asset = 3, .account = LEDGER_SPEND, .label = "p", .sum = HF_AMOUNT_MAX },
+    {.partition = 0, .asset = 3, .account = LEDGER_ISSUANCE, .label = "", .sum = HF_AMOUNT_MIN},
+    {.partition = 2, .asset = 3, .account = LEDGER_SPEND, .label = "p", .sum = HF_AMOUNT_MAX},
   };
   for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++)
     balance.balance.bucket[i] = HF_AMOUNT_MAX - (hf_amount)i;
   balance.balance.claimed_total = ((hf_amount)1 << 64) + 1;
   balance.balance.spent_total = HF_AMOUNT_MAX;
   const struct store_repair repair = {
-    .balances = &balance, .balances_count = 1, .systems = systems, .systems_count = 2
-  };
+    .balances = &balance, .balances_count = 1, .systems = systems, .systems_count = 2};
   assert_int_equal(store_sqlite_repair(fixture->engine, &repair), HF_OK);
-  struct seen_balances seen = { .count = 0 };
+  struct seen_balances seen = {.count = 0};
   assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &seen), HF_OK);
   assert_int_equal(seen.count, 1);
   assert_int_equal(seen.row.user, 20);
   assert_int_equal(seen.row.version, 7);
   assert_memory_equal(&seen.row.balance, &balance.balance, sizeof(balance.balance));
-  struct seen_systems totals = { .count = 0 };
+  struct seen_systems totals = {.count = 0};
   assert_int_equal(store_sqlite_each_system(fixture->engine, see_system, &totals), HF_OK);
   assert_int_equal(totals.count, 2);
   for (size_t i = 0; i < 2; i++) {
@@ -428,15 +431,14 @@ static void test_project_when_done_in_steps_then_balances_and_system_totals_foll
 {
   struct store_fixture *fixture = *state;
   const struct world_user *user = some_ops(fixture);
-  struct seen_balances seen = { .count = 0 };
-  struct seen_systems totals = { .count = 0 };
+  struct seen_balances seen = {.count = 0};
+  struct seen_systems totals = {.count = 0};
   project_all(fixture, 1);
   project_all(fixture, 100); /* nothing is counted twice */
   assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &seen), HF_OK);
   assert_int_equal(seen.count, 1);
   assert_int_equal(seen.row.version, user->state.version);
-  assert_memory_equal(&seen.row.balance, &user->state.assets[0].balance,
-                      sizeof(seen.row.balance));
+  assert_memory_equal(&seen.row.balance, &user->state.assets[0].balance, sizeof(seen.row.balance));
   assert_int_equal(store_sqlite_each_system(fixture->engine, see_system, &totals), HF_OK);
   hf_amount sum = ledger_total(&user->state.assets[0].balance);
   assert_int_equal(totals.count, 2);
@@ -490,7 +492,7 @@ static bool see_outcome(void *arg, const struct store_outcome *row)
 
 static void see_all(struct store_engine *engine, uint32_t partition, struct seen_rows *seen)
 {
-  *seen = (struct seen_rows){ .users = 0 };
+  *seen = (struct seen_rows){.users = 0};
   assert_int_equal(store_sqlite_each_user(engine, partition, see_user, seen), HF_OK);
   assert_int_equal(store_sqlite_each_batch(engine, partition, see_batch, seen), HF_OK);
   assert_int_equal(store_sqlite_each_hold(engine, partition, see_hold, seen), HF_OK);
@@ -519,26 +521,108 @@ static void test_repair_when_projections_are_wrong_then_they_are_the_callers_tru
   const struct world_user *user = some_ops(fixture);
   struct seen_rows seen;
   see_all(fixture->engine, 1, &seen);
-  const struct store_balance_row balance = { .user = user->row.id,
-                                             .asset = 1,
-                                             .version = user->state.version,
-                                             .balance = user->state.assets[0].balance };
-  const struct store_repair repair = { .balances = &balance,
-                                       .balances_count = 1,
-                                       .holds = &seen.hold,
-                                       .holds_count = 1,
-                                       .blocks = &seen.block,
-                                       .blocks_count = 1 };
+  const struct store_balance_row balance = {.user = user->row.id,
+                                            .asset = 1,
+                                            .version = user->state.version,
+                                            .balance = user->state.assets[0].balance};
+  const struct store_repair repair = {.balances = &balance,
+                                      .balances_count = 1,
+                                      .holds = &seen.hold,
+                                      .holds_count = 1,
+                                      .blocks = &seen.block,
+                                      .blocks_count = 1};
   assert_int_equal(run(fixture, "UPDATE holds SET open=0;DELETE FROM blocks"), SQLITE_OK);
   assert_int_equal(store_sqlite_repair(fixture->engine, &repair), HF_OK);
   check_loaded(&fixture->world, user);
   project_all(fixture, 100); /* the marks stand at the journal's end */
-  struct seen_balances balances = { .count = 0 };
+  struct seen_balances balances = {.count = 0};
   assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &balances), HF_OK);
   assert_int_equal(balances.count, 1);
-  const struct store_replay_run replay = { .started_us = 1, .ended_us = 2, .entries = 4 };
+  const struct store_replay_run replay = {.started_us = 1, .ended_us = 2, .entries = 4};
   assert_int_equal(store_sqlite_replay_run(fixture->engine, &replay), HF_OK);
   assert_int_equal(integer(fixture, "SELECT sum(entries) FROM replay_runs"), 4);
+}
+
+/* ---- reads beside commits -------------------------------------------------------------------- */
+
+struct onlooker { /* a thread that reads one user while the test commits */
+  struct store_fixture *fixture;
+  hf_id user;
+  atomic_bool stop;
+  unsigned reads, wrong;
+};
+
+static void *look_on(void *arg)
+{
+  struct onlooker *onlooker = arg;
+  uint64_t newest = 0;
+  while (!atomic_load(&onlooker->stop)) {
+    struct store_engine *engine = onlooker->fixture->engine;
+    struct store_request *request = store_request_new(STORE_LOAD_USER);
+    const struct store_loaded_user *out = &request->load_user.out;
+    request->load_user.id = onlooker->user;
+    engine->ops->execute(engine, request);
+    /* Ops come in pairs, in one commit: 5 in, 2 out. */
+    if (request->status != STORE_OK || out->entries_count != 1 ||
+        out->entries[0].version < newest || out->entries[0].version % 2u != 0 ||
+        out->entries[0].after.bucket[LEDGER_CLAIMABLE] != out->entries[0].version / 2u * 3u)
+      onlooker->wrong++;
+    if (out->entries_count > 0)
+      newest = out->entries[0].version;
+    onlooker->reads++;
+    store_request_free(request);
+  }
+  return NULL;
+}
+
+static void test_reads_when_commits_and_checkpoints_go_on_then_each_sees_whole_commits(void **state)
+{
+  struct store_fixture *fixture = *state;
+  struct store_world *world = &fixture->world;
+  struct sqlite_engine *engine = (struct sqlite_engine *)(void *)fixture->engine;
+  struct world_user *user = world_user_add(world, 1, NULL, NULL);
+  struct onlooker onlookers[3];
+  pthread_t threads[3];
+  engine->checkpointer.wish_pages = 30;
+  engine->checkpointer.rest_pages = 8;
+  for (unsigned i = 0; i < 400; i++) {
+    (void)world_simple(world, user, LEDGER_T_GRANT, 1, 5);
+    (void)world_simple(world, user, LEDGER_T_SPEND, 1, 2);
+    world_must_commit(world);
+    for (unsigned t = 0; i == 0 && t < 3; t++) { /* more readers than connections */
+      onlookers[t] = (struct onlooker){.fixture = fixture, .user = user->row.id};
+      atomic_init(&onlookers[t].stop, false);
+      assert_int_equal(pthread_create(&threads[t], NULL, look_on, &onlookers[t]), 0);
+    }
+  }
+  for (unsigned t = 0; t < 3; t++) {
+    atomic_store(&onlookers[t].stop, true);
+    assert_int_equal(pthread_join(threads[t], NULL), 0);
+    assert_int_equal(onlookers[t].wrong, 0);
+    assert_true(onlookers[t].reads > 0);
+  }
+  check_loaded(world, user);
+}
+
+static void test_log_when_many_commits_then_it_starts_again(void **state)
+{
+  struct store_fixture *fixture = *state;
+  struct store_world *world = &fixture->world;
+  struct sqlite_engine *engine = (struct sqlite_engine *)(void *)fixture->engine;
+  struct world_user *user = world_user_add(world, 1, NULL, NULL);
+  unsigned largest = 0, restarts = 0, before = 0;
+  engine->checkpointer.wish_pages = 100;
+  engine->checkpointer.rest_pages = 20;
+  /* Until the thread had its turn: it is asked at 100 pages, and nobody reads. */
+  while (restarts < 3) {
+    (void)world_simple(world, user, LEDGER_T_GRANT, 1, 1);
+    world_must_commit(world);
+    unsigned pages = engine->checkpointer.log_pages;
+    restarts += pages < before;
+    before = pages;
+    largest = pages > largest ? pages : largest;
+  }
+  assert_true(largest >= 100);
 }
 
 /* ---- erasure --------------------------------------------------------------------------------- */
@@ -561,7 +645,7 @@ static void test_erase_when_checkpointed_then_the_text_is_not_in_the_file(void *
   static const char text[] = "{\"reason\":\"welcome\"}";
   struct store_fixture *fixture = *state;
   const struct world_user *user = some_ops(fixture);
-  struct store_row row = { .table = STORE_T_META, .action = STORE_ERASE };
+  struct store_row row = {.table = STORE_T_META, .action = STORE_ERASE};
   row.meta.op = user->history[0]->id;
   close_engine(fixture);
   assert_true(file_has(fixture, text));
@@ -597,6 +681,8 @@ int main(void)
     TEST(test_project_when_done_in_steps_then_balances_and_system_totals_follow),
     TEST(test_walks_when_rows_are_of_one_partition_then_only_there),
     TEST(test_repair_when_projections_are_wrong_then_they_are_the_callers_truth),
+    TEST(test_reads_when_commits_and_checkpoints_go_on_then_each_sees_whole_commits),
+    TEST(test_log_when_many_commits_then_it_starts_again),
     TEST(test_erase_when_checkpointed_then_the_text_is_not_in_the_file),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <sqlite3.h>
 
+#include "adapters/store_sqlite/sqlite_db.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "tests/support/failing_vfs.h"
 #include "tests/support/store_check.h"
@@ -61,7 +61,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-  static const char *const ends[] = { "", "-wal", "-journal", ".lock" };
+  static const char *const ends[] = {"", "-wal", "-journal", ".lock"};
   struct sick *sick = *state;
   sick->world.engine->ops->close(sick->world.engine);
   world_deinit(&sick->world);
@@ -115,9 +115,14 @@ static enum store_status commit_on_sick_disk(struct sick *sick, uint64_t first, 
     power_loss(sick);
   bool there = is_there(sick, &batch);
   switch (status) {
-  case STORE_OK: assert_true(there); break;
-  case STORE_UNAVAILABLE: assert_false(there); break;
-  default: assert_int_equal(status, STORE_UNKNOWN);
+  case STORE_OK:
+    assert_true(there);
+    break;
+  case STORE_UNAVAILABLE:
+    assert_false(there);
+    break;
+  default:
+    assert_int_equal(status, STORE_UNKNOWN);
   }
   if (there) {
     request->status = STORE_OK;
@@ -189,7 +194,7 @@ static void test_commit_many_when_the_disk_fails_then_all_are_unavailable(void *
   struct world_user *other = world_user_add(&sick->world, 2, NULL, NULL);
   struct store_request *requests[2];
   world_must_commit(&sick->world);
-  struct world_mark marks[2] = { world_mark(sick->user), world_mark(other) };
+  struct world_mark marks[2] = {world_mark(sick->user), world_mark(other)};
   (void)world_simple(&sick->world, sick->user, LEDGER_T_SPEND, 1, 1);
   requests[0] = world_commit_build(&sick->world);
   (void)world_simple(&sick->world, other, LEDGER_T_GRANT, 1, 1);
