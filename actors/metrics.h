@@ -58,7 +58,10 @@
   X(STORE_REFUSED, "holdfast_store_refused_total", "", COUNTER,                                    \
     "Units and reads refused because the store is down or the queue full")                         \
   X(BREAKER, "holdfast_store_breaker_open", "", GAUGE, "Loops whose store breaker is open")        \
-  X(TRANSIT_OPEN, "holdfast_transfers_in_transit", "", GAUGE, "Transfers debited, not credited")   \
+  X(TRANSIT_BEGUN, "holdfast_transfers_begun_total", "", COUNTER,                                  \
+    "Transfers that were debited and go to their payee")                                           \
+  X(TRANSIT_ENDED, "holdfast_transfers_ended_total", "", COUNTER,                                  \
+    "Transfers that were credited or bounced, durably; begun less ended is in transit")            \
   X(HOLDS_EXPIRED, "holdfast_holds_swept_total", "", COUNTER, "Expired holds found by the sweep")
 
 enum hf_metric {

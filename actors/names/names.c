@@ -251,8 +251,8 @@ static void id_read(rt_ctx *ctx, struct hf_create *create, const struct store_na
                                         sizeof row->request.bytes) == 0;
   create->user = row->user;
   create->created_us = row->created_us;
-  create->replayed = true;
-  create_end(ctx, create, ours || create->existing_ok ? HF_OK : HF_E_EXTERNAL_ID_TAKEN);
+  create->replayed = ours || create->existing_ok;
+  create_end(ctx, create, create->replayed ? HF_OK : HF_E_EXTERNAL_ID_TAKEN);
 }
 
 static void name_read(rt_ctx *ctx, struct store_request *request)

@@ -72,6 +72,12 @@ void store_opened(rt_ctx *ctx, struct store_actor *store, struct store_request *
 void partition_move(struct store_actor *store, struct partition *partition, unsigned state);
 struct partition *store_partition_of(struct store_actor *store, uint32_t number, unsigned loops);
 
+/* A commit or an opening failed, or a commit succeeded: the breaker counts failures in a row. */
+void store_failed(rt_ctx *ctx, struct store_actor *store);
+void store_succeeded(rt_ctx *ctx, struct store_actor *store);
+/* Opens the closed partitions after a backoff that grows with the failures. */
+void store_reopen_later(rt_ctx *ctx, struct store_actor *store);
+
 /* store_commit.c: batches. */
 void store_persist(rt_ctx *ctx, struct store_actor *store, struct store_unit *unit);
 void store_flush(rt_ctx *ctx, struct store_actor *store);

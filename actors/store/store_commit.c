@@ -58,14 +58,6 @@ static void answer_unit(rt_ctx *ctx, struct store_actor *store, struct store_uni
   rt_reply(ctx, unit->asker, unit->corr, HF_SETTLED, &unit, sizeof unit);
 }
 
-static unsigned pending_total(const struct store_actor *store)
-{
-  unsigned total = 0;
-  for (unsigned i = 0; i < store->lanes_count; i++)
-    total += store->lanes[i].pending;
-  return total;
-}
-
 /* ---- units come in --------------------------------------------------------------------------- */
 
 void store_persist(rt_ctx *ctx, struct store_actor *store, struct store_unit *unit)
@@ -227,7 +219,13 @@ void store_flush(rt_ctx *ctx, struct store_actor *store)
     lane->flight = request;
     lane->flight_units = units;
   }
-  hf_gauge(ctx, HF_M_STORE_QUEUE, pending_total(store));
+  uint32_t flying = 0, waiting = 0;
+  for (unsigned i = 0; i < store->lanes_count; i++) {
+    flying += store->lanes[i].flight_units;
+    waiting += store->lanes[i].pending;
+  }
+  hf_gauge(ctx, HF_M_STORE_QUEUE, waiting);
+  hf_gauge(ctx, HF_M_STORE_FLIGHT, flying);
 }
 
 /* ---- its answer ------------------------------------------------------------------------------ */
@@ -242,7 +240,7 @@ static void settle_all(rt_ctx *ctx, struct store_actor *store, struct store_requ
   hf_count(ctx, HF_M_STORE_COMMITS, 1);
   hf_count(ctx, HF_M_STORE_ENTRIES, entries);
   hf_observe(ctx, HF_M_STORE_COMMIT, request->commit.commit_us);
-  store->failures = 0;
+  store_succeeded(ctx, store);
   store->committed_since_tick = true;
   store_request_free(request);
 }
@@ -343,11 +341,12 @@ static void fail_all(rt_ctx *ctx, struct store_actor *store, struct store_reques
     store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);
     partition_move(store, partition, PARTITION_CLOSED);
   }
-  store->failures++;
-  if (store->failures == STORE_BREAKER_FAILURES)
-    hf_gauge(ctx, HF_M_BREAKER, 1);
+  store_failed(ctx, store);
   store_request_free(request);
-  if (!store->backing_off)
+  /* A lone failure is tried again at once; a store that keeps failing is given time. */
+  if (store->failures > 1u)
+    store_reopen_later(ctx, store);
+  else if (!store->backing_off)
     store_open_all(ctx, store);
 }
 

@@ -27,11 +27,9 @@ struct partition *store_partition_of(struct store_actor *store, uint32_t number,
   return &store->partitions[index];
 }
 
-static void open_failed(rt_ctx *ctx, struct store_actor *store)
+/* Opening works again, or not: only a commit that succeeds says that the store does. */
+void store_reopen_later(rt_ctx *ctx, struct store_actor *store)
 {
-  store->failures++;
-  if (store->failures == STORE_BREAKER_FAILURES)
-    hf_gauge(ctx, HF_M_BREAKER, 1);
   if (store->backing_off)
     return;
   unsigned shift = store->failures < 7u ? store->failures : 7u;
@@ -41,6 +39,26 @@ static void open_failed(rt_ctx *ctx, struct store_actor *store)
   delay = delay / 2u + rt_rand(ctx) % (delay / 2u);
   store->backing_off = true;
   rt_timer(ctx, delay, STORE_TIMER_REOPEN);
+}
+
+void store_failed(rt_ctx *ctx, struct store_actor *store)
+{
+  store->failures++;
+  if (store->failures == STORE_BREAKER_FAILURES)
+    hf_gauge(ctx, HF_M_BREAKER, 1);
+}
+
+void store_succeeded(rt_ctx *ctx, struct store_actor *store)
+{
+  if (store->failures >= STORE_BREAKER_FAILURES)
+    hf_gauge(ctx, HF_M_BREAKER, 0);
+  store->failures = 0;
+}
+
+static void open_failed(rt_ctx *ctx, struct store_actor *store)
+{
+  store_failed(ctx, store);
+  store_reopen_later(ctx, store);
 }
 
 void store_open_all(rt_ctx *ctx, struct store_actor *store)
@@ -85,11 +103,6 @@ void store_opened(rt_ctx *ctx, struct store_actor *store, struct store_request *
     partition->head = answer->head;
     if (!partition->announced)
       announce(ctx, partition);
-    if (store->opened == store->partitions_count) {
-      if (store->failures >= STORE_BREAKER_FAILURES)
-        hf_gauge(ctx, HF_M_BREAKER, 0);
-      store->failures = 0;
-    }
     if (store->opened == store->partitions_count && !store->ready) {
       store->ready = true;
       rt_id catalog = hf_loop_actor(HF_KIND_CATALOG, rt_loop_index(ctx));

@@ -134,7 +134,7 @@ static struct drive *drive_new(rt_ctx *ctx, struct transit_actor *transit,
   drive->row = *row;
   drive->state = DRIVE_CREDITING;
   HASH_ADD(hh, transit->drives, id, sizeof drive->id, drive);
-  hf_gauge(ctx, HF_M_TRANSIT_OPEN, HASH_COUNT(transit->drives));
+  hf_count(ctx, HF_M_TRANSIT_BEGUN, 1);
   return drive;
 }
 
@@ -208,7 +208,7 @@ static void transit_marked(rt_ctx *ctx, struct transit_actor *transit, struct st
   }
   answer_asking(ctx, drive, end_error(&drive->row));
   HASH_DEL(transit->drives, drive);
-  hf_gauge(ctx, HF_M_TRANSIT_OPEN, HASH_COUNT(transit->drives));
+  hf_count(ctx, HF_M_TRANSIT_ENDED, 1);
   rt_free(drive);
 }
 

@@ -280,6 +280,13 @@ static bool key_known(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   return false;
 }
 
+static enum hf_error late_error(const struct hf_op *op)
+{
+  if (op->unknown)
+    return HF_E_UNKNOWN_OUTCOME;
+  return op->attempts > 0 ? HF_E_UNAVAILABLE : HF_E_TIMEOUT;
+}
+
 void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 {
   CHECK(op->group_head == NULL || op->group_head == op);
@@ -288,7 +295,7 @@ void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
     return;
   }
   if (op->deadline_us != 0 && rt_now_us(ctx) > op->deadline_us) {
-    user_finish_all(ctx, user, op, op->unknown ? HF_E_UNKNOWN_OUTCOME : HF_E_TIMEOUT);
+    user_finish_all(ctx, user, op, late_error(op));
     return;
   }
   if (key_known(ctx, user, op))

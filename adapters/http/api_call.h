@@ -89,8 +89,8 @@ json_t *api_body(struct api_call *call, struct json_problem *problem);
 /* The path parameter as an id; the second also knows which ids no user can have. */
 hf_id api_param_id(struct api_call *call, unsigned index, struct json_problem *problem);
 hf_id api_param_user(struct api_call *call, unsigned index, struct json_problem *problem);
-/* An id is whatever fits 53 bits, but actors and stores have room for fewer users: the others do not
- * exist, and are not asked for. */
+/* An id is whatever fits 53 bits, but actors and stores have room for fewer users: the others do
+ * not exist, and are not asked for. */
 void api_check_user(const struct api_call *call, hf_id user, const char *field,
                     struct json_problem *problem);
 /* The header's key, as a digest; false when there is none, which is a problem where the route

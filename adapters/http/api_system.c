@@ -57,6 +57,11 @@ static void add_text(void *arg, const char *text, size_t size)
 
 void api_metrics_get(struct api_call *call)
 {
+  /* A caller is known only where the second listener is the public one: see api_serve.c. */
+  if (call->caller.id[0] != '\0' && !api_auth_allows(&call->caller, HF_SCOPE_ADMIN)) {
+    api_fail(call, HF_E_FORBIDDEN);
+    return;
+  }
   struct hf_bytes *text = &call->loop->text; /* the query was read: nothing points there now */
   hf_bytes_clear(text);
   rt_metrics_write(rt_of(call->loop->ctx), add_text, text);

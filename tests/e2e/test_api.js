@@ -91,7 +91,8 @@ const parts = {
     assert.strictEqual(reply.json.status, 'closed');
     reply = await api.call('GET', `/v1/users/${user.id}`);
     assert.deepStrictEqual(reply.json, { ...user, status: 'closed' });
-    await api.refused({ type: 'spend', user_id: user.id, asset: 'COIN', amount: '1' }, 'user_closed');
+    await api.refused({ type: 'spend', user_id: user.id, asset: 'COIN', amount: '1' },
+      'user_closed');
     const payer = await funded();
     await api.refused({ type: 'transfer', user_id: payer, to_user_id: user.id, asset: 'COIN',
       amount: '1' }, 'user_closed');
@@ -147,7 +148,8 @@ const parts = {
     assert.strictEqual(done.entries[0].reason, 'a miscount');
     assert.strictEqual(done.entries[0].amount, '0.50000000');
     assert.strictEqual(done.balances.COIN.claimable, '4.00000000');
-    await api.refused({ ...base, type: 'adjust', amount: '-4.5', reason: 'r' }, 'insufficient_funds');
+    await api.refused({ ...base, type: 'adjust', amount: '-4.5', reason: 'r' },
+      'insufficient_funds');
     await api.refused({ ...base, type: 'spend', asset: 'NOPE', amount: '1' }, 'asset_not_found');
     await api.refused({ ...base, type: 'spend', user_id: `${2 ** 50}`, amount: '1' },
       'user_not_found');
@@ -163,7 +165,8 @@ const parts = {
     assert.strictEqual(hold.hold_id, hold.op_id);
     const id = hold.hold_id;
     assert.strictEqual(hold.balances.COIN.held, '40.00000000');
-    await api.refused({ ...base, type: 'capture', hold_id: id, amount: '41' }, 'amount_exceeds_hold');
+    await api.refused({ ...base, type: 'capture', hold_id: id, amount: '41' },
+      'amount_exceeds_hold');
     await api.refused({ ...base, type: 'capture', hold_id: id, amount: '1', asset: 'GEM' },
       'asset_mismatch');
     await api.applied({ ...base, type: 'capture', hold_id: id, amount: '10', final: false });
@@ -187,7 +190,8 @@ const parts = {
     reply = await api.call('GET', `/v1/users/${user}/holds?state=open`);
     assert.deepStrictEqual(reply.json.data, []);
     const stranger = await funded();
-    await api.refused({ type: 'void', user_id: stranger, hold_id: other.hold_id }, 'hold_not_found');
+    await api.refused({ type: 'void', user_id: stranger, hold_id: other.hold_id },
+      'hold_not_found');
     reply = await api.call('GET', `/v1/holds/${2 ** 50}`);
     assert.strictEqual(reply.json.code, 'hold_not_found');
   },

@@ -26,7 +26,8 @@ function opCases() {
     '1.123456789', '0.000000001', '1'.repeat(39), '1'.repeat(300), '９', '١'];
   const ids = [1, 17.5, true, {}, [], '', '0', '-1', '01', '1.0', ' 1', 'abc', '9007199254740992',
     '99999999999999999999', '1e3'];
-  const assets = [1, {}, '', 'A B', 'ÄÖ', '-COIN', 'A'.repeat(17), 'CO/IN', "'; DROP TABLE users"];
+  const assets = [1, {}, '', 'A B', 'ÄÖ', '-COIN', 'A'.repeat(17), 'CO/IN',
+    "'; DROP TABLE users"];
   const times = [1, '', 'now', '2026-01-01', '2026-02-30T00:00:00Z', '2999-01-01T00:00:00Z',
     '2026-01-01T00:00:00', '2026-01-01T25:00:00Z', '1960-01-01T00:00:00Z'];
   const texts = [1, {}, '', 'x'.repeat(257), 'a\nb', 'a\u0007b'];
@@ -35,14 +36,16 @@ function opCases() {
   return [
     ...amounts.map((amount) => ['amount', { ...spend, amount }, 'invalid_amount']),
     ...ids.map((id) => ['user_id', { ...grant, user_id: id }, 'invalid_id']),
-    ...ids.map((id) => ['to_user_id', { ...spend, type: 'transfer', to_user_id: id }, 'invalid_id']),
+    ...ids.map((id) =>
+      ['to_user_id', { ...spend, type: 'transfer', to_user_id: id }, 'invalid_id']),
     ...ids.map((id) => ['hold_id', { type: 'void', user_id: user, hold_id: id }, 'invalid_id']),
     ...assets.map((asset) => ['asset', { ...grant, asset }, 'invalid_field']),
     ...times.map((time) => ['effective_at', { ...grant, effective_at: time }, 'invalid_time']),
     ...texts.map((reason) => ['reason', { ...grant, reason }, 'invalid_field']),
     ...labels.map((to) => ['to', { ...spend, to }, 'invalid_field']),
     ...objects.map((metadata) => ['metadata', { ...grant, metadata }, 'invalid_field']),
-    ...[-1, 1.5, '1', true].map((n) => ['if_version', { ...grant, if_version: n }, 'invalid_field']),
+    ...[-1, 1.5, '1', true].map((n) =>
+      ['if_version', { ...grant, if_version: n }, 'invalid_field']),
     ...[0, -1, 1.5, '60', 1e12].map((n) =>
       ['timeout_s', { ...spend, type: 'hold', timeout_s: n }, 'invalid_field']),
     ...['x', 1, 'blocked', 'debt', 'sys:spend'].map((bucket) =>
@@ -76,7 +79,8 @@ function opCases() {
 function requestCases() {
   const ops = '/v1/ops';
   const headers = { 'Idempotency-Key': 'bad-1' };
-  const raw = (body, code = 'invalid_json') => ['raw body', 'POST', ops, { body, headers }, 400, code];
+  const raw = (body, code = 'invalid_json') =>
+    ['raw body', 'POST', ops, { body, headers }, 400, code];
   const valid = { type: 'grant', user_id: user, asset: 'COIN', amount: '1' };
   const key = (value, code = 'invalid_idempotency_key') =>
     ['key', 'POST', ops, { body: valid, headers: { 'Idempotency-Key': value } }, 400, code];
@@ -140,7 +144,8 @@ function requestCases() {
     post('/v1/users', { kind: 'guest', id: '17' }, 'unknown_field'),
     post(`/v1/users/${user}/status`, {}, 'missing_field'),
     post(`/v1/users/${user}/status`, { status: 'frozen' }, 'invalid_field'),
-    post('/v1/assets', { code: 'X' }, 'missing_field'), post('/v1/assets', { scale: 2 }, 'missing_field'),
+    post('/v1/assets', { code: 'X' }, 'missing_field'),
+    post('/v1/assets', { scale: 2 }, 'missing_field'),
     post('/v1/assets', { code: 'X', scale: 19 }, 'invalid_field'),
     post('/v1/assets', { code: 'X', scale: -1 }, 'invalid_field'),
     post('/v1/assets', { code: 'X', scale: '2' }, 'invalid_field'),
@@ -151,7 +156,8 @@ function requestCases() {
     post('/v1/assets', { code: 'X', scale: 2, contract: '0x1' }, 'missing_field'),
     post('/v1/assets', { code: 'X', scale: 2, foo: 1 }, 'unknown_field'),
     post('/v1/assets', { code: 'COIN', scale: 3 }, 'asset_conflict', 409),
-    post('/v1/admin/keys', {}, 'missing_field'), post('/v1/admin/keys', { scopes: [] }, 'invalid_field'),
+    post('/v1/admin/keys', {}, 'missing_field'),
+    post('/v1/admin/keys', { scopes: [] }, 'invalid_field'),
     post('/v1/admin/keys', { scopes: 'admin' }, 'invalid_field'),
     post('/v1/admin/keys', { scopes: ['root'] }, 'invalid_field'),
     post('/v1/admin/keys', { scopes: ['admin'], id: 'UPPER' }, 'invalid_field'),

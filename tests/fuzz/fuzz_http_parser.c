@@ -137,6 +137,7 @@ static void check_body(const struct outcome *outcome, const char *at, const char
   const struct http_slice body = outcome->request.body;
   const bool chunked = http_field_get(&outcome->request, "transfer-encoding").at != NULL;
   size_t size = 0;
+  char *after;
 
   while (memcmp(at, "\r\n\r\n", 4) != 0) /* The head ends somewhere: it was accepted. */
     at++;
@@ -146,7 +147,6 @@ static void check_body(const struct outcome *outcome, const char *at, const char
     return;
   }
   for (;;) {
-    char *after;
     CHECK(strspn(at, "0123456789abcdefABCDEF") >= 1);
     const size_t chunk = strtoul(at, &after, 16);
     CHECK(after - at <= 8 && (*after == '\r' || *after == ';'));

@@ -73,7 +73,7 @@ class Validator {
 }
 
 function templateOf(document, path) {
-  const parts = path.split('?')[0].split('/');
+  const parts = path.split('?')[0].replace(/(.)\/$/, '$1').split('/');
   let best = null;
   for (const template of Object.keys(document.paths)) {
     const wanted = template.split('/');
