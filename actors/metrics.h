@@ -49,6 +49,8 @@
     "How long the oldest unit of a batch waited for it")                                           \
   X(STORE_BATCH, "holdfast_store_batch_units", "", SIZES, "Units in a commit batch")               \
   X(STORE_COMMIT, "holdfast_store_commit_seconds", "", HISTOGRAM, "Commit transaction time")       \
+  X(STORE_TRANSACTIONS, "holdfast_store_transactions_total", "", COUNTER,                          \
+    "Database transactions that carried commit batches, of one loop or of several")                \
   X(STORE_COMMITS, "holdfast_store_commits_total", "", COUNTER, "Commit batches that succeeded")   \
   X(STORE_ENTRIES, "holdfast_journal_entries_total", "", COUNTER, "Journal entries committed")     \
   X(STORE_HITS, "holdfast_store_key_hits_total", "", COUNTER,                                      \

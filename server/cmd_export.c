@@ -14,7 +14,8 @@
 
 #define READERS_NEEDED 2u /* balances are read while the users are walked */
 
-struct export {
+struct export
+{
   struct store_engine *engine;
   struct store_request *catalog;
   uint16_t only; /* asset; 0: all */
@@ -69,18 +70,17 @@ static enum hf_error export_users(struct export *export)
 
 /* ---- balances -------------------------------------------------------------------------------- */
 
-static const char *const balance_names[] = {
-    "user_id",
-    "external_id",
-    "asset",
-    "version",
+static const char *const balance_names[] = {"user_id",
+                                            "external_id",
+                                            "asset",
+                                            "version",
 #define X(NAME, number, text) text,
-    LEDGER_BUCKETS(X)
+                                            LEDGER_BUCKETS(X)
 #undef X
-    "available",
-    "total",
-    "claimed_total",
-    "spent_total"};
+                                              "available",
+                                            "total",
+                                            "claimed_total",
+                                            "spent_total"};
 enum {
   BALANCE_USER_ID,
   BALANCE_EXTERNAL_ID,
@@ -138,15 +138,33 @@ static enum hf_error export_balances(struct export *export)
 /* ---- entries --------------------------------------------------------------------------------- */
 
 static const char *const entry_names[] = {
-    "id",     "partition",      "seq",          "user_id",     "version", "op_id",
-    "type",   "asset",          "from",         "to",          "amount",  "balances_after",
-    "effective_at", "recorded_at", "label",     "actor",       "correlation_id", "ref",
-    "counterparty", "expires_at",  "metadata",  "hash"};
+  "id",           "partition",   "seq",      "user_id", "version",        "op_id",
+  "type",         "asset",       "from",     "to",      "amount",         "balances_after",
+  "effective_at", "recorded_at", "label",    "actor",   "correlation_id", "ref",
+  "counterparty", "expires_at",  "metadata", "hash"};
 enum {
-  ENTRY_ID, ENTRY_PARTITION, ENTRY_SEQ, ENTRY_USER_ID, ENTRY_VERSION, ENTRY_OP_ID,
-  ENTRY_TYPE, ENTRY_ASSET, ENTRY_FROM, ENTRY_TO, ENTRY_AMOUNT, ENTRY_AFTER,
-  ENTRY_EFFECTIVE_AT, ENTRY_RECORDED_AT, ENTRY_LABEL, ENTRY_ACTOR, ENTRY_CORRELATION, ENTRY_REF,
-  ENTRY_COUNTERPARTY, ENTRY_EXPIRES_AT, ENTRY_METADATA, ENTRY_HASH
+  ENTRY_ID,
+  ENTRY_PARTITION,
+  ENTRY_SEQ,
+  ENTRY_USER_ID,
+  ENTRY_VERSION,
+  ENTRY_OP_ID,
+  ENTRY_TYPE,
+  ENTRY_ASSET,
+  ENTRY_FROM,
+  ENTRY_TO,
+  ENTRY_AMOUNT,
+  ENTRY_AFTER,
+  ENTRY_EFFECTIVE_AT,
+  ENTRY_RECORDED_AT,
+  ENTRY_LABEL,
+  ENTRY_ACTOR,
+  ENTRY_CORRELATION,
+  ENTRY_REF,
+  ENTRY_COUNTERPARTY,
+  ENTRY_EXPIRES_AT,
+  ENTRY_METADATA,
+  ENTRY_HASH
 };
 
 static void after_cell(struct export *export, const struct ledger_balance *after, unsigned scale)
@@ -218,11 +236,19 @@ static enum hf_error export_entries(struct export *export)
 
 /* ---- holds ----------------------------------------------------------------------------------- */
 
-static const char *const hold_names[] = {"id",        "user_id",    "asset",      "state", "amount",
-                                         "remaining", "created_at", "expires_at", "resolved_at"};
+static const char *const hold_names[] = {"id",         "user_id",    "asset",
+                                         "state",      "amount",     "remaining",
+                                         "created_at", "expires_at", "resolved_at"};
 enum {
-  HOLD_ID, HOLD_USER_ID, HOLD_ASSET, HOLD_STATE, HOLD_AMOUNT, HOLD_REMAINING, HOLD_CREATED_AT,
-  HOLD_EXPIRES_AT, HOLD_RESOLVED_AT
+  HOLD_ID,
+  HOLD_USER_ID,
+  HOLD_ASSET,
+  HOLD_STATE,
+  HOLD_AMOUNT,
+  HOLD_REMAINING,
+  HOLD_CREATED_AT,
+  HOLD_EXPIRES_AT,
+  HOLD_RESOLVED_AT
 };
 
 static bool on_hold(void *arg, const struct store_hold_row *hold)
@@ -266,10 +292,10 @@ static const struct what {
   bool has_asset;
   enum hf_error (*run)(struct export *export); /* one partition */
 } whats[] = {
-    {"users", user_names, COUNT(user_names), false, export_users},
-    {"balances", balance_names, COUNT(balance_names), true, export_balances},
-    {"entries", entry_names, COUNT(entry_names), true, export_entries},
-    {"holds", hold_names, COUNT(hold_names), true, export_holds},
+  {"users", user_names, COUNT(user_names), false, export_users},
+  {"balances", balance_names, COUNT(balance_names), true, export_balances},
+  {"entries", entry_names, COUNT(entry_names), true, export_entries},
+  {"holds", hold_names, COUNT(hold_names), true, export_holds},
 };
 
 enum { FLAG_WHAT, FLAG_FORMAT, FLAG_ASSET, FLAG_OUTPUT, FLAG_COLUMNS, FLAG_NO_HEADER };
@@ -352,22 +378,22 @@ static const struct what *find_what(const char *name)
 }
 
 static const char more[] =
-    "Writes to standard output unless --output names a file. Amounts are decimal strings in the\n"
-    "asset's scale, times RFC 3339. User ids for the load generator:\n"
-    "  holdfast export --what users --columns id --no-header\n";
+  "Writes to standard output unless --output names a file. Amounts are decimal strings in the\n"
+  "asset's scale, times RFC 3339. User ids for the load generator:\n"
+  "  holdfast export --what users --columns id --no-header\n";
 
 int cmd_export(int argc, char **argv)
 {
   struct options options;
   struct export export = {0};
   struct option_extra extra[] = {
-      [FLAG_WHAT] = {"what", true, "users, balances, entries or holds", NULL},
-      [FLAG_FORMAT] = {"format", true, "csv (default) or ndjson", NULL},
-      [FLAG_ASSET] = {"asset", true, "Only this asset", NULL},
-      [FLAG_OUTPUT] = {"output", true, "File to write", NULL},
-      [FLAG_COLUMNS] = {"columns", true, "Columns a,b,... in that order; default: all", NULL},
-      [FLAG_NO_HEADER] = {"no-header", false, "CSV without its first line", NULL},
-      {0}};
+    [FLAG_WHAT] = {"what", true, "users, balances, entries or holds", NULL},
+    [FLAG_FORMAT] = {"format", true, "csv (default) or ndjson", NULL},
+    [FLAG_ASSET] = {"asset", true, "Only this asset", NULL},
+    [FLAG_OUTPUT] = {"output", true, "File to write", NULL},
+    [FLAG_COLUMNS] = {"columns", true, "Columns a,b,... in that order; default: all", NULL},
+    [FLAG_NO_HEADER] = {"no-header", false, "CSV without its first line", NULL},
+    {0}};
   if (cli_help(argc, argv, "export --what WHAT [options]", extra, more))
     return EXIT_DONE;
   int code = EXIT_USAGE;

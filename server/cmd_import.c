@@ -87,9 +87,8 @@ static bool open_source(struct import *import)
   char why[256] = "", separator = ',';
   enum import_format format = IMPORT_CSV;
   if (mapping->format == NULL)
-    format = ends_with(import->path, ".ndjson") || ends_with(import->path, ".jsonl")
-                 ? IMPORT_NDJSON
-                 : IMPORT_CSV;
+    format = ends_with(import->path, ".ndjson") || ends_with(import->path, ".jsonl") ? IMPORT_NDJSON
+                                                                                     : IMPORT_CSV;
   else if (strcmp(mapping->format, "ndjson") == 0)
     format = IMPORT_NDJSON;
   else if (strcmp(mapping->format, "csv") != 0)
@@ -200,10 +199,10 @@ static void show_progress(struct import *import)
 {
   uint64_t lines = atomic_load(&import->run.lines_done);
   uint64_t bytes = atomic_load(&import->run.bytes_done);
-  uint64_t total = bytes == 0 || import->source.bytes_total == 0
-                       ? 0
-                       : (uint64_t)((double)lines * (double)import->source.bytes_total /
-                                    (double)bytes);
+  uint64_t total =
+    bytes == 0 || import->source.bytes_total == 0
+      ? 0
+      : (uint64_t)((double)lines * (double)import->source.bytes_total / (double)bytes);
   cli_progress("importing", lines, total < lines ? lines : total);
 }
 
@@ -270,13 +269,13 @@ static void summarize(struct import *import, bool dry)
 {
   char cut[IMPORT_CUT_TEXT_MAX];
   struct import_summary summary = {
-      .asset = import->map.users_only ? NULL : import->mapping.asset,
-      .scale = import->scale,
-      .dry_run = dry,
-      .stopped = atomic_load(&import->run.stop) || import->run.gave_up,
-      .cut_count = import->map.cut_count,
-      .cut_text = cut,
-      .seconds = (double)(direct_wall_us() - import->started_us) * 1e-6,
+    .asset = import->map.users_only ? NULL : import->mapping.asset,
+    .scale = import->scale,
+    .dry_run = dry,
+    .stopped = atomic_load(&import->run.stop) || import->run.gave_up,
+    .cut_count = import->map.cut_count,
+    .cut_text = cut,
+    .seconds = (double)(direct_wall_us() - import->started_us) * 1e-6,
   };
   import_map_cut_text(&import->map, cut);
   const struct import_fund *fund = NULL;
@@ -354,10 +353,10 @@ out:
 }
 
 static const char more[] =
-    "Brings users and operations in from CSV (RFC 4180, with a header) or NDJSON. Every line goes\n"
-    "through the same actors as a request and is counted when it is durable. Run it again after\n"
-    "whatever happened: what is there already is counted apart, nothing is done twice.\n"
-    "docs/IMPORT.md has a whole example.\n";
+  "Brings users and operations in from CSV (RFC 4180, with a header) or NDJSON. Every line goes\n"
+  "through the same actors as a request and is counted when it is durable. Run it again after\n"
+  "whatever happened: what is there already is counted apart, nothing is done twice.\n"
+  "docs/IMPORT.md has a whole example.\n";
 
 int cmd_import(int argc, char **argv)
 {

@@ -27,12 +27,12 @@ static bool choose(struct export_table *table, const char *columns)
   return table->chosen_count > 0;
 }
 
-bool export_table_init(struct export_table *table, FILE *file, bool json,
-                       const char *const *names, size_t names_count, const char *columns)
+bool export_table_init(struct export_table *table, FILE *file, bool json, const char *const *names,
+                       size_t names_count, const char *columns)
 {
   CHECK(names_count <= EXPORT_COLUMNS_MAX);
-  *table = (struct export_table){
-      .file = file, .json = json, .names = names, .names_count = names_count};
+  *table =
+    (struct export_table){.file = file, .json = json, .names = names, .names_count = names_count};
   if (columns != NULL)
     return choose(table, columns);
   for (size_t i = 0; i < names_count; i++)

@@ -25,7 +25,7 @@ struct import_feed {
   uint64_t lines;   /* records read */
   uint64_t numbers; /* rows handed out */
   bool ended;
-  bool too_large;   /* a group was: the feed stopped */
+  bool too_large;                  /* a group was: the feed stopped */
   struct import_rows ready, later; /* of the group; later: those that need something */
   struct import_row *ahead;        /* the first row of the next group */
   char *group;                     /* its value */

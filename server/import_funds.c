@@ -65,8 +65,7 @@ const struct import_fund *import_funds_next_short(const struct import_funds *fun
 void import_funds_free(struct import_funds *funds)
 {
   struct import_fund *fund, *next;
-  HASH_ITER(hh, funds->users, fund, next)
-  {
+  HASH_ITER (hh, funds->users, fund, next) {
     HASH_DEL(funds->users, fund);
     rt_free(fund);
   }

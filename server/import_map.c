@@ -20,12 +20,15 @@ int import_type_effect(unsigned type)
   case LEDGER_T_GRANT:
   case LEDGER_T_DEPOSIT:
   case LEDGER_T_MATURE:
-  case LEDGER_T_ADJUST: return 1;
+  case LEDGER_T_ADJUST:
+    return 1;
   case LEDGER_T_SPEND:
   case LEDGER_T_HOLD:
   case LEDGER_T_BLOCK:
-  case LEDGER_T_TRANSFER: return -1;
-  default: return 0;
+  case LEDGER_T_TRANSFER:
+    return -1;
+  default:
+    return 0;
   }
 }
 
@@ -109,8 +112,8 @@ static enum hf_error read_type(const struct import_map *map, const struct import
       *ret_type = map->types[i].type;
       return HF_OK;
     }
-  if (map->types_count == 0 && text.at != NULL &&
-      ledger_type_by_text(text.at, text.size, &type) && import_type_allowed(type)) {
+  if (map->types_count == 0 && text.at != NULL && ledger_type_by_text(text.at, text.size, &type) &&
+      import_type_allowed(type)) {
     *ret_type = (uint8_t)type;
     return HF_OK;
   }
@@ -176,9 +179,9 @@ void import_map_cut_text(const struct import_map *map, char out[IMPORT_CUT_TEXT_
   hf_amount_format(map->cut_sum / low_unit, 18, high);
   if (low < 0)
     low = -low;
-  int size = snprintf(out, IMPORT_CUT_TEXT_MAX, "%s%010llu%010llu", high,
-                      (unsigned long long)(low / 10000000000),
-                      (unsigned long long)(low % 10000000000));
+  int size =
+    snprintf(out, IMPORT_CUT_TEXT_MAX, "%s%010llu%010llu", high,
+             (unsigned long long)(low / 10000000000), (unsigned long long)(low % 10000000000));
   while (size > 0 && out[size - 1] == '0')
     out[--size] = '\0';
   if (size > 0 && out[size - 1] == '.')
@@ -289,8 +292,7 @@ static enum hf_error make_key(const struct import_map *map, const struct import_
       text = (struct import_text){map->file, strlen(map->file)};
     else if (segment->then == IMPORT_KEY_COLUMN)
       text = cell(record, &segment->column, scratch);
-    ok = append(key, &size, segment->text, segment->size) &&
-         append(key, &size, text.at, text.size);
+    ok = append(key, &size, segment->text, segment->size) && append(key, &size, text.at, text.size);
   }
   key[size] = '\0';
   for (size_t i = 0; ok && i < size; i++)
@@ -380,8 +382,7 @@ struct import_row *import_map_prefund(const struct import_map *map, const char *
     hf_hex(digest.bytes, sizeof digest.bytes, hex);
     snprintf(text, sizeof text, "prefund:%s:sha256:%s", map->file, hex);
   }
-  struct import_row *row =
-      row_new((struct import_text){user, strlen(user)}, empty, text, none);
+  struct import_row *row = row_new((struct import_text){user, strlen(user)}, empty, text, none);
   row->type = map->prefund;
   row->credit = true;
   row->amount = amount;

@@ -21,7 +21,7 @@
 #define IMPORT_CUT_TEXT_MAX 64u
 
 struct import_user;
-struct import_row { /* one line that means something; one block of memory but for metadata */
+struct import_row {     /* one line that means something; one block of memory but for metadata */
   uint64_t line;        /* 0: made by --prefund */
   uint64_t number;      /* its place in the order of import */
   uint8_t type;         /* enum ledger_type; 0: users only */
@@ -35,15 +35,15 @@ struct import_row { /* one line that means something; one block of memory but fo
   json_t *metadata; /* NULL: none */
   /* import_users.h */
   struct import_user *payer, *payee;
-  struct import_row *next;                      /* in the payer's queue */
-  struct import_row *before, *after;            /* among what the payee waits for */
-  bool started;                                 /* was sent, and is not back */
-  bool came_back;                               /* had to be sent again */
+  struct import_row *next;           /* in the payer's queue */
+  struct import_row *before, *after; /* among what the payee waits for */
+  bool started;                      /* was sent, and is not back */
+  bool came_back;                    /* had to be sent again */
 };
 void import_row_free(struct import_row *row);
 
 struct import_column { /* by place in a CSV file, by name in NDJSON */
-  const char *name; /* NULL: not used */
+  const char *name;    /* NULL: not used */
   size_t index;
 };
 
@@ -66,7 +66,7 @@ struct import_map {
   char file[IMPORT_FILE_MAX]; /* name without folders, visible ASCII: {file} */
   unsigned scale;             /* of the asset */
   int64_t now_us;
-  bool keep_raw;              /* the caller's: rows keep the line they come from */
+  bool keep_raw; /* the caller's: rows keep the line they come from */
   bool users_only, base_units, truncate;
   uint8_t type;    /* of every line; 0: by column */
   uint8_t prefund; /* enum ledger_type; 0: none */

@@ -18,7 +18,7 @@ static const struct row {
 } rows[IMPORT_OPTION_COUNT] = {
 #define X(name, flag, value, mappable, help)                                                       \
   {flag, value, mappable, help, offsetof(struct import_options, name)},
-    IMPORT_OPTIONS(X)
+  IMPORT_OPTIONS(X)
 #undef X
 };
 

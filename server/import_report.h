@@ -19,15 +19,15 @@ struct import_report {
   bool json;        /* the summary is one JSON object */
   FILE *rejects;    /* NULL: none wanted */
   bool rejects_failed;
-  uint64_t lines, rows;         /* records read; rows that they and --prefund made */
+  uint64_t lines, rows; /* records read; rows that they and --prefund made */
   uint64_t users_created, users_found;
   struct import_count types[LEDGER_TYPE_COUNT];
   struct import_count prefund;
   uint64_t errors[HF_ERROR_COUNT];
-  uint64_t rejected; /* lines */
-  uint64_t retries;  /* times that an operation had to be sent again */
+  uint64_t rejected;   /* lines */
+  uint64_t retries;    /* times that an operation had to be sent again */
   uint64_t disordered; /* rows applied behind a later one of the same user, after such a retry */
-  bool overflow;     /* a sum left the range */
+  bool overflow;       /* a sum left the range */
 };
 
 /* Opens the file of rejects, if `path` is not NULL; prints why it cannot. */
@@ -40,7 +40,7 @@ void import_report_done(struct import_report *report, unsigned type, bool prefun
                         bool replayed);
 
 struct import_summary { /* what the report does not count itself */
-  const char *asset; /* NULL: users only */
+  const char *asset;    /* NULL: users only */
   unsigned scale;
   bool dry_run, stopped;
   uint64_t cut_count;

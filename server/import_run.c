@@ -14,9 +14,9 @@
 
 enum ask { ASK_OP = 1, ASK_LOOKUP, ASK_CREATE, ASK_ASSET }; /* an ask's corr */
 
-#define PUMP_ROWS_MAX 1024u   /* in one turn */
-#define LOOKUPS_MAX 2048u     /* under way: below what the store actors queue */
-#define LOOKUPS_IN_VAIN 64u   /* in a row: users are made without looking first */
+#define PUMP_ROWS_MAX 1024u /* in one turn */
+#define LOOKUPS_MAX 2048u   /* under way: below what the store actors queue */
+#define LOOKUPS_IN_VAIN 64u /* in a row: users are made without looking first */
 
 static struct import_run *run_of(const rt_ctx *ctx)
 {
@@ -25,8 +25,8 @@ static struct import_run *run_of(const rt_ctx *ctx)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static bool ask(rt_ctx *ctx, struct import_run *run, rt_id to, uint16_t message, const void *payload,
-                size_t size, enum ask kind)
+static bool ask(rt_ctx *ctx, struct import_run *run, rt_id to, uint16_t message,
+                const void *payload, size_t size, enum ask kind)
 {
   if (rt_ask(ctx, to, message, payload, size, 0, (uint32_t)kind) != RT_OK) {
     run->starved = true;
@@ -172,10 +172,9 @@ static bool row_start(rt_ctx *ctx, struct import_run *run, struct import_row *ro
 {
   struct json_problem problem = {0};
   const struct import_user *failed = row->payer->state == IMPORT_USER_FAILED ? row->payer
-                                     : row->payee != NULL &&
-                                             row->payee->state == IMPORT_USER_FAILED
-                                         ? row->payee
-                                         : NULL;
+                                     : row->payee != NULL && row->payee->state == IMPORT_USER_FAILED
+                                       ? row->payee
+                                       : NULL;
   if (failed != NULL) {
     row_reject(run, row, failed->error, "the user could not be made");
     return true;
@@ -395,8 +394,8 @@ static void lookup_done(rt_ctx *ctx, struct import_run *run, struct store_reques
     if (!may_start(run) || !ask_create(ctx, run, user))
       user_sleep(user, &run->asleep);
   } else {
-    user_settle(ctx, run, user,
-                request->status == STORE_CORRUPT ? HF_E_INTERNAL : HF_E_UNAVAILABLE, 0);
+    user_settle(ctx, run, user, request->status == STORE_CORRUPT ? HF_E_INTERNAL : HF_E_UNAVAILABLE,
+                0);
   }
   store_request_free(request);
   (void)user_wake(run, &run->waiting);
@@ -465,16 +464,30 @@ static rt_status import_handle(rt_ctx *ctx, void *state, const rt_env *env)
   struct import_run *run = run_of(ctx);
   (void)state;
   switch (env->op) {
-  case RT_OP_TIMER: tick(ctx, run); break;
-  case HF_DONE: op_done(ctx, run, env->payload.p.ptr); break;
-  case HF_READ_DONE: lookup_done(ctx, run, env->payload.p.ptr); break;
-  case HF_CREATE_DONE: create_done(ctx, run, env->payload.p.ptr); break;
-  case HF_ASSET_DONE: asset_done(run, env->payload.p.ptr); break;
+  case RT_OP_TIMER:
+    tick(ctx, run);
+    break;
+  case HF_DONE:
+    op_done(ctx, run, env->payload.p.ptr);
+    break;
+  case HF_READ_DONE:
+    lookup_done(ctx, run, env->payload.p.ptr);
+    break;
+  case HF_CREATE_DONE:
+    create_done(ctx, run, env->payload.p.ptr);
+    break;
+  case HF_ASSET_DONE:
+    asset_done(run, env->payload.p.ptr);
+    break;
   case RT_OP_DOWN:
   case RT_OP_OVERLOADED:
-  case RT_OP_EXPIRED: refused(ctx, run, env); break;
-  case RT_OP_STOPPING: break;
-  default: CHECK(!"a message that the importer does not know");
+  case RT_OP_EXPIRED:
+    refused(ctx, run, env);
+    break;
+  case RT_OP_STOPPING:
+    break;
+  default:
+    CHECK(!"a message that the importer does not know");
   }
   return RT_OK;
 }
@@ -494,19 +507,19 @@ static rt_status import_load(rt_ctx *ctx, void *state)
   return RT_OK;
 }
 
-static const uint8_t import_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, HF_KIND_NAMES, HF_KIND_CATALOG,
-                                         0};
+static const uint8_t import_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, HF_KIND_NAMES,
+                                         HF_KIND_CATALOG, 0};
 
 const rt_class hf_import_class = {
-    .name = "import",
-    .kind = HF_KIND_FRONT,
-    .flags = RT_CLASS_PER_LOOP,
-    .state_bytes = 8,
-    .stash_max = 1024,
-    .may_ask = import_may_ask,
-    .load = import_load,
-    .handle = import_handle,
-    .turn_end = import_turn_end,
+  .name = "import",
+  .kind = HF_KIND_FRONT,
+  .flags = RT_CLASS_PER_LOOP,
+  .state_bytes = 8,
+  .stash_max = 1024,
+  .may_ask = import_may_ask,
+  .load = import_load,
+  .handle = import_handle,
+  .turn_end = import_turn_end,
 };
 
 void import_run_loop_start(void *arg, rt_ctx *ctx)

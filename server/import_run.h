@@ -40,13 +40,13 @@ struct import_run {
   atomic_bool finished; /* nothing is under way any more */
   atomic_uint_least64_t lines_done, bytes_done;
   /* loop 0's */
-  uint8_t phase; /* enum import_phase */
+  uint8_t phase;                  /* enum import_phase */
   const struct import_fund *fund; /* the last that was prefunded */
   struct import_users users;
-  struct import_user *asleep;     /* to be looked at by the next tick */
-  struct import_user *waiting;    /* for a lookup to come back */
-  unsigned lookups;               /* under way */
-  unsigned in_vain;               /* lookups in a row that found nobody */
+  struct import_user *asleep;  /* to be looked at by the next tick */
+  struct import_user *waiting; /* for a lookup to come back */
+  unsigned lookups;            /* under way */
+  unsigned in_vain;            /* lookups in a row that found nobody */
   struct api_parse parse;
   char correlation[LEDGER_CORRELATION_MAX + 1];
   uint64_t open;     /* rows taken and not done */

@@ -32,8 +32,10 @@ bool import_type_allowed(unsigned type)
   case LEDGER_T_TRANSFER:
   case LEDGER_T_ADJUST:
   case LEDGER_T_QUARANTINE_IN:
-  case LEDGER_T_RELEASE: return true;
-  default: return false;
+  case LEDGER_T_RELEASE:
+    return true;
+  default:
+    return false;
   }
 }
 
@@ -206,8 +208,8 @@ static void keep_file_name(struct import_map *map, const char *path)
   map->file[size] = '\0';
 }
 
-bool import_map_init(struct import_map *map, const struct import_options *options,
-                     const char *path, unsigned scale, int64_t now_us)
+bool import_map_init(struct import_map *map, const struct import_options *options, const char *path,
+                     unsigned scale, int64_t now_us)
 {
   *map = (struct import_map){.options = options, .scale = scale, .now_us = now_us};
   CHECK(scale <= HF_SCALE_MAX);

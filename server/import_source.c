@@ -160,11 +160,10 @@ static bool read_header(struct import_source *source, char why[256])
   }
   rt_free(source->header_room);
   source->header_room = rt_alloc(record.raw_size + 1u);
-  const char *wrong =
-      record.error != HF_OK
-          ? record.detail
-          : csv_split(record.raw, record.raw_size, source->separator, source->header_room,
-                      source->header, &source->header_count);
+  const char *wrong = record.error != HF_OK
+                        ? record.detail
+                        : csv_split(record.raw, record.raw_size, source->separator,
+                                    source->header_room, source->header, &source->header_count);
   if (wrong != NULL)
     snprintf(why, 256, "the header: %s", wrong);
   return wrong == NULL;
@@ -175,7 +174,7 @@ bool import_source_open(struct import_source *source, const char *path, enum imp
 {
   struct stat status;
   *source = (struct import_source){
-      .format = format, .separator = separator, .stream = strcmp(path, "-") == 0, .line = 1};
+    .format = format, .separator = separator, .stream = strcmp(path, "-") == 0, .line = 1};
   source->file = source->stream ? stdin : fopen(path, "re");
   if (source->file == NULL) {
     snprintf(why, 256, "%s", strerror(errno));

@@ -25,21 +25,21 @@ struct import_record { /* valid until the next one is read */
   const char *detail;  /* with an error */
   size_t count;        /* CSV: as many as the header has */
   const struct import_text *fields;
-  json_t *object;      /* NDJSON */
+  json_t *object; /* NDJSON */
 };
 
 struct import_source {
   FILE *file;
   enum import_format format;
   char separator;
-  bool stream;        /* standard input: read once only */
-  bool ended;         /* all bytes are in the buffer */
-  char *buffer;       /* what was read and not yet handed out: start .. end */
+  bool stream;  /* standard input: read once only */
+  bool ended;   /* all bytes are in the buffer */
+  char *buffer; /* what was read and not yet handed out: start .. end */
   size_t start, end;
-  uint64_t line;      /* of the byte at start */
+  uint64_t line;                    /* of the byte at start */
   uint64_t bytes_done, bytes_total; /* total 0: not known */
-  char *room;         /* of the fields' texts */
-  char *header_room;  /* of the header's */
+  char *room;                       /* of the fields' texts */
+  char *header_room;                /* of the header's */
   size_t header_count;
   struct import_text header[IMPORT_FIELDS_MAX];
   struct import_text fields[IMPORT_FIELDS_MAX];

@@ -243,8 +243,7 @@ static void free_rows(struct import_row *row)
 void import_users_free(struct import_users *users)
 {
   struct import_user *user, *next;
-  HASH_ITER(hh, users->all, user, next)
-  {
+  HASH_ITER (hh, users->all, user, next) {
     HASH_DEL(users->all, user);
     free_rows(user->first);
     free_rows(user->back);

@@ -18,7 +18,7 @@
 #define IMPORT_PIPELINE_MAX 4096u /* rows of one user under way */
 
 enum import_user_state {
-  IMPORT_USER_NEW,    /* nobody was asked yet */
+  IMPORT_USER_NEW, /* nobody was asked yet */
   IMPORT_USER_ASKED,
   IMPORT_USER_KNOWN,  /* id is set */
   IMPORT_USER_FAILED, /* error is set: its rows cannot be imported */
@@ -31,11 +31,11 @@ struct import_user {
   bool halted;   /* a row came back: nothing more goes until all are back and it was waited */
   bool is_ready; /* in the list of import_users_ready */
   enum hf_error error;
-  uint32_t rows;      /* that name it and are not done */
-  uint32_t in_flight; /* of its own rows */
-  uint64_t answered;  /* largest number of its own rows that are done */
-  struct import_row *first, *last;                 /* its own, not started */
-  struct import_row *back;                         /* started, and to be started again */
+  uint32_t rows;                   /* that name it and are not done */
+  uint32_t in_flight;              /* of its own rows */
+  uint64_t answered;               /* largest number of its own rows that are done */
+  struct import_row *first, *last; /* its own, not started */
+  struct import_row *back;         /* started, and to be started again */
   struct import_row *awaited_first, *awaited_last; /* that name it as payee, in order */
   struct import_user *next_ready;
   struct import_user *next_asleep; /* the caller's own list */

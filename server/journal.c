@@ -57,11 +57,11 @@ enum journal_status journal_next(struct journal *journal, struct journal_entry *
   const struct store_scan *scan = &journal->page->scan;
   size_t at = journal->at++;
   *ret_entry = (struct journal_entry){
-      .entry = &scan->entries[at],
-      .seq = hf_id_serial(scan->entries[at].id, journal->engine->partition_bits),
-      .body = scan->bodies[at],
-      .metadata = scan->metadata[at],
-      .salt = &scan->salts[at],
+    .entry = &scan->entries[at],
+    .seq = hf_id_serial(scan->entries[at].id, journal->engine->partition_bits),
+    .body = scan->bodies[at],
+    .metadata = scan->metadata[at],
+    .salt = &scan->salts[at],
   };
   journal->next_seq = ret_entry->seq + 1u;
   return JOURNAL_ENTRY;

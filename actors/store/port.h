@@ -306,6 +306,7 @@ struct store_request {
       struct store_batch *batches; size_t batches_count;
       struct store_unit **units;   size_t units_count; /* in order of their numbering */
       uint64_t commit_us; /* out: how long the transaction took */
+      bool leads;         /* out: the first of the requests that share the transaction */
     } commit;
     struct { hf_id id; struct store_loaded_user out; } load_user;
     struct { hf_id id; struct store_user_row out; } get_user;

@@ -238,6 +238,7 @@ static void settle_all(rt_ctx *ctx, struct store_actor *store, struct store_requ
   for (size_t i = 0; i < request->commit.units_count; i++)
     answer_unit(ctx, store, request->commit.units[i], STORE_OK);
   hf_count(ctx, HF_M_STORE_COMMITS, 1);
+  hf_count(ctx, HF_M_STORE_TRANSACTIONS, request->commit.leads);
   hf_count(ctx, HF_M_STORE_ENTRIES, entries);
   hf_observe(ctx, HF_M_STORE_COMMIT, request->commit.commit_us);
   store_succeeded(ctx, store);

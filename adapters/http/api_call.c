@@ -122,7 +122,7 @@ void api_send_tagged(struct api_call *call)
 bool api_allowed(struct api_call *call, const struct json_problem *problem)
 {
   const bool forbidden =
-      call->route->auth == ROUTE_SERVICE && !api_auth_allows(&call->caller, call->route->scopes);
+    call->route->auth == ROUTE_SERVICE && !api_auth_allows(&call->caller, call->route->scopes);
   const bool wrong = problem != NULL && problem->error != HF_OK;
   /* Syntax before scope, scope before what exists. */
   if (wrong && (!forbidden || hf_error_info(problem->error)->status == 400))
@@ -264,6 +264,7 @@ static bool ask(struct api_call *call, rt_id to, uint16_t op, void *payload, enu
 bool api_ask_op(struct api_call *call, struct hf_op *op)
 {
   const uint64_t deadline_us = api_deadline_us(call);
+  CHECK(op != NULL);
   for (struct hf_op *member = op; member != NULL; member = member->group_next) {
     member->owner = call;
     member->deadline_us = deadline_us;

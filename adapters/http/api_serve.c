@@ -153,7 +153,6 @@ static bool step_key(struct api_call *call, const struct route_match *match, boo
       return false;
     }
     front_count(loop, FRONT_M_UNAUTHENTICATED, 1);
-    http_add_header(call->exchange, "WWW-Authenticate", "Bearer realm=\"holdfast\"");
     api_fail(call, HF_E_UNAUTHENTICATED);
     return false;
   }

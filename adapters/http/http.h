@@ -84,7 +84,7 @@ void http_add_header(struct http_exchange *exchange, const char *name, const cha
 void http_reply(struct http_exchange *exchange, unsigned status, const char *content_type,
                 const void *body, size_t size);
 /* An application/problem+json reply from the error table. `detail`, `field`, `suggestion` may be
- * NULL and are escaped. Adds Retry-After when retry_after_s > 0. */
+ * NULL and are escaped. Adds Retry-After when retry_after_s > 0, WWW-Authenticate to a 401. */
 struct http_problem {
   enum hf_error error;
   const char *detail;

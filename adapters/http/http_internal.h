@@ -196,6 +196,9 @@ bool http_conn_may_parse(const struct http_conn *conn);
 
 /* http_output.c */
 size_t http_output_queued(const struct http_conn *conn);
+/* Bytes of the write under way that the peer's system has not taken: those that libuv holds, and
+ * those in the socket, which may be megabytes. */
+size_t http_output_unread(const struct http_conn *conn);
 void http_output_flush(struct http_conn *conn);
 
 /* http_exchange.c */

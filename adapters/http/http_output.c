@@ -5,8 +5,12 @@
  * next one. Ways to fail: the peer is gone (the connection is closed), or does not read
  * (http_timer.c resets it).
  * Invariant: at most one uv_write is under way; writing.size > 0 exactly then. */
-#include "holdfast/check.h"
 #include "http_internal.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include "holdfast/check.h"
 
 size_t http_output_queued(const struct http_conn *conn)
 {
@@ -14,6 +18,18 @@ size_t http_output_queued(const struct http_conn *conn)
   if (conn->writing.size > 0)
     queued += uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
   return queued;
+}
+
+size_t http_output_unread(const struct http_conn *conn)
+{
+  size_t left = uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
+  uv_os_fd_t fd;
+  int in_socket = 0;
+
+  if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0 &&
+      ioctl(fd, SIOCOUTQ, &in_socket) == 0 && in_socket > 0)
+    left += (size_t)in_socket;
+  return left;
 }
 
 static void on_written(uv_write_t *request, int status)

@@ -216,6 +216,8 @@ void http_exchange_problem(struct http_exchange *exchange, const struct http_pro
     *put_number(text, problem->retry_after_s) = '\0';
     http_add_header(exchange, "Retry-After", text);
   }
+  if (problem->error == HF_E_UNAUTHENTICATED) /* RFC 9110 section 11.6.1 */
+    http_add_header(exchange, "WWW-Authenticate", "Bearer realm=\"holdfast\"");
   loop->scratch.size = 0;
   http_problem_write(&loop->pool, &loop->scratch, problem, exchange->request_id);
   reply_send(exchange, hf_error_info(problem->error)->status, "application/problem+json",

@@ -3,12 +3,8 @@
  * All who wait for the same thing wait equally long, so that each list is in order of deadline by
  * appending, and a sweep looks at what has expired and one more. The timer is coarse (a quarter of
  * the shortest timeout, at most HTTP_SWEEP_MS_MAX); nothing expires early. */
-#include "http_internal.h"
-
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include "holdfast/check.h"
+#include "http_internal.h"
 
 static uint64_t ms_of(uint64_t us)
 {
@@ -52,23 +48,9 @@ void http_timer_phase(struct http_conn *conn, enum http_phase phase, bool again)
   http_list_append(&loop->phases[phase], &conn->phased);
 }
 
-/* Bytes of the write under way that the peer's system has not taken: those that libuv holds, and
- * those in the socket, which may be megabytes. */
-static size_t unread(const struct http_conn *conn)
-{
-  size_t left = uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
-  uv_os_fd_t fd;
-  int in_socket = 0;
-
-  if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0 &&
-      ioctl(fd, SIOCOUTQ, &in_socket) == 0 && in_socket > 0)
-    left += (size_t)in_socket;
-  return left;
-}
-
 void http_timer_write(struct http_conn *conn)
 {
-  conn->write_left = unread(conn);
+  conn->write_left = http_output_unread(conn);
   conn->write_deadline_ms = http_now_ms(conn->loop) + conn->loop->write_ms;
   http_list_append(&conn->loop->writes, &conn->writes);
 }
@@ -98,7 +80,7 @@ static void phase_expire(struct http_conn *conn)
 /* A peer that reads slowly but does read may go on; one that does not is cut off. */
 static void write_expire(struct http_conn *conn)
 {
-  const size_t left = unread(conn);
+  const size_t left = http_output_unread(conn);
 
   if (left < conn->write_left && conn->write_left - left >= HTTP_PROGRESS_MIN) {
     http_timer_write(conn);

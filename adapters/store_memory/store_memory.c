@@ -43,6 +43,7 @@ static void engine_commit_many(struct store_engine *engine, struct store_request
   for (size_t i = 0; i < count; i++) {
     CHECK(requests[i]->kind == STORE_COMMIT);
     memory_commit(store, requests[i]);
+    requests[i]->commit.leads = i == 0;
   }
   unlock(store);
 }

@@ -352,7 +352,9 @@ void sqlite_commit_many(struct sqlite_engine *engine, struct store_request **req
   if (engine->secure_delete && engine->writer.handle != NULL)
     set_secure_delete(engine, false);
   uint64_t took_us = sqlite_clock_us() - began_us;
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
     requests[i]->commit.commit_us = took_us;
+    requests[i]->commit.leads = i == 0;
+  }
   sqlite_checkpoint_after_commit(&engine->checkpointer, &engine->writer);
 }

@@ -13,6 +13,9 @@ function temporaryFolder() {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-test-'));
 }
 
+const running = new Set();
+process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
+
 // Starts `serve` and resolves when it says where it listens; rejects when it ends before.
 function start(data, extra = [], listen = '127.0.0.1:0') {
   return new Promise((resolve, reject) => {
@@ -22,6 +25,8 @@ function start(data, extra = [], listen = '127.0.0.1:0') {
     });
     let out = '';
     let log = '';
+    running.add(child);
+    child.on('exit', () => running.delete(child));
     const ended = new Promise((done) => child.on('exit', (code, signal) => done({ code, signal })));
     child.stderr.on('data', (piece) => { log = (log + piece).slice(-20000); });
     child.stdout.on('data', (piece) => {

@@ -1,0 +1,280 @@
+/* Happy path: for each partition the refusals by batch, then batch by batch with the journal beside.
+ * Ways to fail: anything that does not follow is one finding; the store cannot be read (an error).
+ * Invariant: an entry counts as checked only when its batch was. */
+#include "server/verify.h"
+
+#include <string.h>
+
+#define uthash_malloc(size) rt_alloc(size)
+#define uthash_free(block, size) rt_free(block)
+#include <uthash.h>
+
+#include "actors/store/unit.h"
+#include "adapters/store_sqlite/store_sqlite.h"
+#include "server/journal.h"
+
+struct chain { /* where a user's entries stand */
+  hf_id user;
+  uint64_t version;
+  struct hf_hash head;
+  UT_hash_handle hh;
+};
+
+struct refusals { /* of one batch */
+  uint64_t batch;
+  uint32_t count;
+  struct store_batch_hasher hasher; /* of its outcomes; entries come later */
+};
+
+struct verify { /* one partition */
+  struct store_engine *engine;
+  struct verify_report *report;
+  uint32_t partition;
+  uint64_t last_batch; /* that was there when the check began */
+  struct refusals *refusals;
+  size_t refusals_count, refusals_room, refusals_at;
+  struct journal journal;
+  struct chain *chains;
+  uint64_t next_batch, next_seq;
+  struct hf_hash head;
+  struct ledger_entry previous; /* of the op that is being read */
+  bool bad, failed;
+};
+
+static bool found(struct verify *verify, const char *what, uint64_t batch, uint64_t seq, hf_id user)
+{
+  struct verify_finding finding = {what, verify->partition, batch, seq, user};
+  verify->bad = true;
+  verify->report->findings++;
+  if (verify->report->found != NULL)
+    verify->report->found(verify->report->arg, &finding);
+  return false;
+}
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+static bool on_outcome(void *arg, const struct store_outcome *outcome)
+{
+  struct verify *verify = arg;
+  size_t count = verify->refusals_count;
+  struct refusals *last = count == 0 ? NULL : &verify->refusals[count - 1u];
+  if (outcome->batch > verify->last_batch)
+    return true;
+  if (last != NULL && outcome->batch < last->batch)
+    return found(verify, "a refusal is not in its batch's place", outcome->batch, 0, outcome->user);
+  if (last == NULL || outcome->batch > last->batch) {
+    if (count == verify->refusals_room) {
+      verify->refusals_room = verify->refusals_room == 0 ? 64u : 2u * verify->refusals_room;
+      verify->refusals =
+        rt_realloc(verify->refusals, verify->refusals_room * sizeof *verify->refusals);
+    }
+    last = &verify->refusals[verify->refusals_count++];
+    last->batch = outcome->batch;
+    last->count = 0;
+    store_batch_begin(&last->hasher);
+  }
+  last->count++;
+  verify->report->outcomes++;
+  store_batch_outcome(&last->hasher, outcome);
+  return true;
+}
+
+/* ---- entries --------------------------------------------------------------------------------- */
+
+static struct chain *chain_of(struct verify *verify, hf_id user)
+{
+  struct chain *chain;
+  HASH_FIND(hh, verify->chains, &user, sizeof user, chain);
+  if (chain == NULL) {
+    chain = rt_alloc(sizeof *chain);
+    chain->user = user;
+    HASH_ADD(hh, verify->chains, user, sizeof chain->user, chain);
+    verify->report->users++;
+  }
+  return chain;
+}
+
+static const char *check_metadata(struct verify_report *report, const struct journal_entry *at)
+{
+  const struct ledger_entry *entry = at->entry;
+  if (!entry->has_metadata)
+    return at->metadata.at == NULL ? NULL : "metadata that its entry knows nothing of";
+  if (at->metadata.at == NULL) {
+    report->erased++;
+    return NULL;
+  }
+  struct hf_hash hash =
+    hf_sha256_pair(at->salt->bytes, sizeof at->salt->bytes, at->metadata.at, at->metadata.size);
+  report->metadata++;
+  return hf_hash_equal(&hash, &entry->metadata_hash) ? NULL : "the metadata was changed";
+}
+
+static const char *check_place(const struct ledger_entry *previous,
+                               const struct ledger_entry *entry)
+{
+  bool ended = previous->op_count == 0 || previous->op_index + 1u == previous->op_count;
+  if (entry->op_index == 0)
+    return ended ? NULL : "the operation before it is not whole";
+  if (ended || entry->op_index != previous->op_index + 1u ||
+      entry->op_count != previous->op_count || entry->user != previous->user)
+    return "it is not in its operation's place";
+  return NULL;
+}
+
+static const char *check_entry(struct verify *verify, const struct journal_entry *at)
+{
+  const struct ledger_entry *entry = at->entry;
+  struct chain *chain = chain_of(verify, entry->user);
+  if (entry->version != chain->version + 1u)
+    return "its version does not follow the user's entry before";
+  struct hf_hash hash = ledger_entry_hash(&chain->head, at->body.at, at->body.size);
+  if (!hf_hash_equal(&hash, &entry->hash))
+    return "its hash does not follow from its bytes and the user's entry before";
+  const char *wrong = check_place(&verify->previous, entry);
+  if (wrong == NULL)
+    wrong = check_metadata(verify->report, at);
+  chain->version = entry->version;
+  chain->head = entry->hash;
+  verify->previous = *entry;
+  return wrong;
+}
+
+/* The entries of a batch, into its hash. */
+static bool take_entries(struct verify *verify, const struct store_batch *batch,
+                         struct store_batch_hasher *hasher)
+{
+  struct journal_entry at;
+  for (uint32_t i = 0; i < batch->entries_count; i++) {
+    switch (journal_next(&verify->journal, &at)) {
+    case JOURNAL_ENTRY:
+      break;
+    case JOURNAL_END:
+      return found(verify, "entries of the batch are missing", batch->number, verify->next_seq, 0);
+    case JOURNAL_CORRUPT:
+      return found(verify, "its bytes are no entry", batch->number, verify->next_seq, 0);
+    case JOURNAL_FAILED:
+      verify->failed = true;
+      return false;
+    }
+    if (at.seq != verify->next_seq)
+      return found(verify, "an entry is missing", batch->number, verify->next_seq, 0);
+    const char *wrong = check_entry(verify, &at);
+    if (wrong != NULL)
+      return found(verify, wrong, batch->number, at.seq, at.entry->user);
+    store_batch_entry(hasher, &at.entry->hash);
+    verify->next_seq++;
+    if (++verify->report->entries % 1024u == 0 && verify->report->progress != NULL)
+      verify->report->progress(verify->report->arg, verify->report->entries);
+  }
+  if (verify->previous.op_index + 1u < verify->previous.op_count)
+    return found(verify, "an operation goes beyond its batch", batch->number, verify->next_seq - 1u,
+                 verify->previous.user);
+  return true;
+}
+
+/* ---- batches --------------------------------------------------------------------------------- */
+
+static bool on_last_batch(void *arg, const struct store_batch *batch)
+{
+  struct verify *verify = arg;
+  verify->last_batch = batch->number;
+  return true;
+}
+
+static bool on_batch(void *arg, const struct store_batch *batch)
+{
+  struct verify *verify = arg;
+  struct store_batch_hasher hasher;
+  struct store_batch again = *batch;
+  const struct refusals *refusals = NULL;
+  if (batch->number > verify->last_batch)
+    return false;
+  if (batch->number != verify->next_batch)
+    return found(verify, "a batch is missing", verify->next_batch, 0, 0);
+  if (!hf_hash_equal(&batch->previous, &verify->head))
+    return found(verify, "the batch does not name the one before it", batch->number, 0, 0);
+  if (batch->first_seq != verify->next_seq)
+    return found(verify, "the batch does not begin where the one before ended", batch->number, 0,
+                 0);
+  store_batch_begin(&hasher);
+  if (verify->refusals_at < verify->refusals_count &&
+      verify->refusals[verify->refusals_at].batch == batch->number) {
+    refusals = &verify->refusals[verify->refusals_at++];
+    hasher.outcomes = refusals->hasher.outcomes;
+  }
+  if (batch->outcomes_count != (refusals == NULL ? 0 : refusals->count))
+    return found(verify, "refusals of the batch are missing, or are too many", batch->number, 0, 0);
+  if (!take_entries(verify, batch, &hasher))
+    return false;
+  store_batch_end(&hasher, &again);
+  if (!hf_hash_equal(&again.hash, &batch->hash))
+    return found(verify, "the batch's hash does not follow from what is in it", batch->number, 0,
+                 0);
+  verify->head = batch->hash;
+  verify->next_batch++;
+  verify->report->batches++;
+  return true;
+}
+
+/* Nothing may be there that no batch brought. What a server committed meanwhile has one. */
+static void check_rest(struct verify *verify)
+{
+  struct journal_entry at;
+  uint64_t before = verify->last_batch;
+  if (verify->refusals_at < verify->refusals_count) {
+    const struct refusals *rest = &verify->refusals[verify->refusals_at];
+    found(verify, "refusals without their batch", rest->batch, 0, 0);
+    return;
+  }
+  enum journal_status status = journal_next(&verify->journal, &at);
+  if (status == JOURNAL_FAILED)
+    verify->failed = true;
+  if (status == JOURNAL_FAILED || status == JOURNAL_END)
+    return;
+  if (store_sqlite_each_batch(verify->engine, verify->partition, on_last_batch, verify) != HF_OK)
+    verify->failed = true;
+  else if (verify->last_batch == before)
+    found(verify, "an entry without its batch", 0, verify->next_seq,
+          status == JOURNAL_ENTRY ? at.entry->user : 0);
+}
+
+static void verify_deinit(struct verify *verify)
+{
+  struct chain *chain, *next;
+  journal_close(&verify->journal);
+  HASH_ITER (hh, verify->chains, chain, next) {
+    HASH_DEL(verify->chains, chain);
+    rt_free(chain);
+  }
+  rt_free(verify->refusals);
+}
+
+static enum hf_error verify_partition(struct verify *verify)
+{
+  struct store_engine *engine = verify->engine;
+  verify->next_batch = verify->next_seq = 1;
+  journal_open(&verify->journal, engine, verify->partition, 1);
+  enum hf_error error = store_sqlite_each_batch(engine, verify->partition, on_last_batch, verify);
+  if (error == HF_OK)
+    error = store_sqlite_each_outcome(engine, verify->partition, on_outcome, verify);
+  if (error == HF_E_INTERNAL) {
+    found(verify, "a row of batches or refusals cannot be read", 0, 0, 0);
+    return HF_OK;
+  }
+  if (error == HF_OK && !verify->bad)
+    error = store_sqlite_each_batch(engine, verify->partition, on_batch, verify);
+  if (error == HF_OK && !verify->bad && !verify->failed)
+    check_rest(verify);
+  return verify->failed ? HF_E_UNAVAILABLE : error;
+}
+
+enum hf_error verify_run(struct store_engine *engine, struct verify_report *report)
+{
+  enum hf_error error = HF_OK;
+  for (uint32_t p = 0; error == HF_OK && p < 1u << engine->partition_bits; p++) {
+    struct verify verify = {.engine = engine, .report = report, .partition = p};
+    error = verify_partition(&verify);
+    verify_deinit(&verify);
+  }
+  return error;
+}
