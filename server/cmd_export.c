@@ -1,7 +1,7 @@
 /* export: users, balances, entries or holds of a whole store, streamed.
  *
- * Reads the journal and the tables, never the lagging projections. Beside a server that writes, each
- * row is of one moment; the rows together are not. */
+ * Reads the journal and the tables, never the lagging projections. Beside a server that writes,
+ * each row is of one moment; the rows together are not. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* export_table.h - rows of named columns to CSV (RFC 4180, with a header) or NDJSON. Bounded memory:
- * one row. The NDJSON members have the API's names and types: ids and amounts are strings. */
+/* export_table.h - rows of named columns to CSV (RFC 4180, with a header) or NDJSON.
+ *
+ * Memory: one row. The NDJSON members have the API's names and types: ids and amounts are strings. */
 #ifndef HOLDFAST_EXPORT_TABLE_H
 #define HOLDFAST_EXPORT_TABLE_H
 

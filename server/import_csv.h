@@ -22,8 +22,8 @@ enum csv_end {
   CSV_OPEN,     /* more bytes are needed: no line break yet */
   CSV_QUOTED,   /* the same, and a quoted field is open */
 };
-/* The first record of `size` bytes: *ret_size counts its line break, if there is one. When it is not
- * complete, *ret_size is `size`. */
+/* The first record of `size` bytes: *ret_size counts its line break, if there is one. When it is
+ * not complete, *ret_size is `size`. */
 enum csv_end csv_record(const char *at, size_t size, char separator, size_t *ret_size);
 
 /* Splits a record (with or without its line break) into fields. `room` has `size` + 1 bytes and is

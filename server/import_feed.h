@@ -1,8 +1,8 @@
 /* import_feed.h - rows in the order in which they are to be imported.
  *
- * That is the file's order, but for --credits-first: there, of consecutive lines with the same value
- * in that column, those that need nothing come first, each kind in the file's order. Such a group is
- * held in memory; IMPORT_GROUP_MAX bounds it. */
+ * That is the file's order, but for --credits-first: there, of consecutive lines with the same
+ * value in that column, those that need nothing come first, each kind in the file's order. Such a
+ * group is held in memory; IMPORT_GROUP_MAX bounds it. */
 #ifndef HOLDFAST_IMPORT_FEED_H
 #define HOLDFAST_IMPORT_FEED_H
 

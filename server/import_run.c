@@ -49,8 +49,8 @@ static void ask_asset(rt_ctx *ctx, struct import_run *run)
     rt_free(change);
 }
 
-/* Is there a user of that external id? A create would tell as well, but finds it out by a commit that
- * conflicts, and that costs a hundred times as much. */
+/* Is there a user of that external id? A create would tell as well, but finds it out by a commit
+ * that conflicts, and that costs a hundred times as much. */
 static bool ask_lookup(rt_ctx *ctx, struct import_run *run, struct import_user *user)
 {
   struct store_request *request = store_request_new(STORE_GET_NAME);

@@ -3,7 +3,7 @@
  * Owner: the front actor of loop 0 runs it; the other loops only lend their users. The command
  * prepares it before the runtime starts and reads the results after it has stopped; in between it
  * may touch the atomics only.
- * Limits: `window` rows are under way or wait for an earlier one; reading stops until some are done.
+ * Limits: `window` rows are under way or wait for an earlier one; then reading stops for a while.
  * What is retryable is sent again with the same key; when nothing was answered for good for
  * IMPORT_GIVE_UP_US, the run ends. */
 #ifndef HOLDFAST_IMPORT_RUN_H

@@ -1,5 +1,5 @@
-/* Queues of rows by user. A row is in its payer's queue until it is started, and in its payee's list
- * of what it awaits until it is done. */
+/* Queues of rows by user. A row is in its payer's queue until it is started, and in its payee's
+ * list of what it awaits until it is done. */
 #include "server/import_users.h"
 
 #include <string.h>

@@ -2,9 +2,9 @@
  *
  * Pure but for memory; one thread. The order that it keeps: rows of a user are started in order of
  * their numbers, and one that takes something waits until every earlier row that brings its user
- * something from another one is done. So balances are at each step what the file's order makes them,
- * while rows of different users are under way side by side.
- * Limit: IMPORT_USERS_MAX are remembered; those without rows are forgotten first, oldest first. */
+ * something from another one is done. So balances are at each step what the file's order makes
+ * them, while rows of different users are under way side by side.
+ * Limit: IMPORT_USERS_MAX are remembered; of those without rows the oldest are forgotten first. */
 #ifndef HOLDFAST_IMPORT_USERS_H
 #define HOLDFAST_IMPORT_USERS_H
 
@@ -58,8 +58,8 @@ void import_users_add(struct import_users *users, struct import_row *row);
 struct import_row *import_users_startable(const struct import_user *user);
 /* That row was sent. */
 void import_users_started(struct import_row *row);
-/* It came back undone: its user is halted. import_users_resume starts it again, once none of its rows
- * is under way. */
+/* It came back undone: its user is halted. import_users_resume starts it again, once none of its
+ * rows is under way. */
 void import_users_back(struct import_row *row);
 void import_users_resume(struct import_users *users, struct import_user *user);
 /* The row is over (started or not): whoever waited for it is ready. Frees it. */

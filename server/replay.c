@@ -148,8 +148,8 @@ static bool on_system(void *arg, const struct store_system_row *row)
   return true;
 }
 
-/* A walk that met a row which cannot be read is a difference, and one that a repair mends. True: the
- * walk was whole. */
+/* A walk that met a row which cannot be read is a difference, and one that a repair mends. True:
+ * the walk was whole. */
 static bool walked(struct replay *replay, enum replay_table table, uint32_t partition,
                    enum hf_error *error)
 {

@@ -1,4 +1,4 @@
-/* Happy path: for each partition the refusals by batch, then batch by batch with the journal beside.
+/* Happy path: for each partition the refusals by batch, then each batch with the journal beside.
  * Ways to fail: anything that does not follow is one finding; the store cannot be read (an error).
  * Invariant: an entry counts as checked only when its batch was. */
 #include "server/verify.h"

@@ -298,6 +298,7 @@ async function main() {
   for (const scope of SCOPES) keys[scope] = (await makeKey([scope])).key;
   const failed = await run(parts);
   const { code } = await stop(server);
+  for (const one of servers) one.child.kill('SIGKILL'); // those that a failed part left behind
   fs.rmSync(data, { recursive: true, force: true });
   assert.strictEqual(code, 0, server.log());
   process.exit(failed === 0 ? 0 : 1);
