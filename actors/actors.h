@@ -7,7 +7,8 @@
 #include "actors/store/port.h"
 #include "holdfast/rt.h"
 
-enum { HF_LOCAL_SETUP = 0, HF_LOCAL_CATALOG = 1, HF_LOCAL_FRONT = 2, HF_LOCAL_SCRATCH = 3 }; /* slots of rt_set_local */
+/* Slots of rt_set_local. */
+enum { HF_LOCAL_SETUP = 0, HF_LOCAL_CATALOG = 1, HF_LOCAL_FRONT = 2, HF_LOCAL_SCRATCH = 3 };
 
 #define HF_GROUP_MAX 8192u /* ops of an atomic batch */
 

@@ -12,8 +12,8 @@
   X(OP_REFUSED_##NAME, "holdfast_ops_total", "type=\"" text "\",outcome=\"refused\"", COUNTER,     \
     "Operations judged, by type and outcome")
 
-/* X(NAME, prometheus name, labels, type, help); ops in the order of enum ledger_type. type: COUNTER,
- * GAUGE, HISTOGRAM of times, SIZES (a histogram of counts). */
+/* X(NAME, prometheus name, labels, type, help); ops in the order of enum ledger_type. type:
+ * COUNTER, GAUGE, HISTOGRAM of times, SIZES (a histogram of counts). */
 #define HF_METRICS(X)                                                                              \
   HF_M_OP(X, EARN, "earn")                                                                         \
   HF_M_OP(X, SETTLE, "settle")                                                                     \

@@ -1,6 +1,7 @@
 /* export_table.h - rows of named columns to CSV (RFC 4180, with a header) or NDJSON.
  *
- * Memory: one row. The NDJSON members have the API's names and types: ids and amounts are strings. */
+ * Memory: one row. The NDJSON members have the API's names and types: ids and amounts are
+ * strings. */
 #ifndef HOLDFAST_EXPORT_TABLE_H
 #define HOLDFAST_EXPORT_TABLE_H
 

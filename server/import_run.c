@@ -12,11 +12,14 @@
 #include "actors/store/messages.h"
 #include "holdfast/time_text.h"
 
+enum timer { TIMER_TICK = 1, TIMER_LOOP };                  /* a timer's cookie */
 enum ask { ASK_OP = 1, ASK_LOOKUP, ASK_CREATE, ASK_ASSET }; /* an ask's corr */
 
+#define START_TICK_US 1000u
 #define PUMP_ROWS_MAX 1024u /* in one turn */
 #define LOOKUPS_MAX 2048u   /* under way: below what the store actors queue */
 #define LOOKUPS_IN_VAIN 64u /* in a row: users are made without looking first */
+#define WARMING_MAX 4096u   /* users whose first row is under way: each is read for it */
 
 static struct import_run *run_of(const rt_ctx *ctx)
 {
@@ -195,6 +198,7 @@ static bool row_start(rt_ctx *ctx, struct import_run *run, struct import_row *ro
     hf_op_free(op);
     return false;
   }
+  run->warming += !row->payer->warm;
   import_users_started(row);
   return true;
 }
@@ -243,9 +247,14 @@ static void user_start(rt_ctx *ctx, struct import_run *run, struct import_user *
   struct import_row *row;
   if (user->state == IMPORT_USER_NEW && user->rows > 0 && !user->is_asleep && may_start(run))
     ask_user(ctx, run, user);
-  while (may_start(run) && (row = import_users_startable(user)) != NULL)
+  while (may_start(run) && (row = import_users_startable(user)) != NULL) {
+    if (!user->warm && run->warming >= WARMING_MAX) {
+      user_sleep(user, &run->cold);
+      break;
+    }
     if (!row_start(ctx, run, row))
       break;
+  }
   if (run->starved)
     import_users_ready(&run->users, user); /* the next answer, or the next tick, makes room */
 }
@@ -325,6 +334,10 @@ static void op_done(rt_ctx *ctx, struct import_run *run, struct hf_op *op)
   struct import_row *row = op->owner;
   struct import_user *user = row->payer;
   const struct hf_error_info *info = hf_error_info(op->error);
+  if (!user->warm) { /* one may take its place */
+    run->warming--;
+    (void)user_wake(run, &run->cold);
+  }
   run->asks--;
   run->starved = false;
   if (info->retryable) {
@@ -335,6 +348,9 @@ static void op_done(rt_ctx *ctx, struct import_run *run, struct hf_op *op)
     if (op->error == HF_OK) {
       if (row->came_back && !op->replayed && row->number < user->answered)
         run->report->disordered++;
+      size_t count = 0;
+      const struct ledger_entry *entries = hf_op_entries(op, &count);
+      import_users_applied(row, &entries[count - 1u].after);
       import_report_done(run->report, row->type, row->line == 0, row->amount, op->replayed);
       row_done(run, row);
     } else {
@@ -398,7 +414,10 @@ static void lookup_done(rt_ctx *ctx, struct import_run *run, struct store_reques
                 0);
   }
   store_request_free(request);
-  (void)user_wake(run, &run->waiting);
+  /* One goes in its place; all of them, when none may look any more or none is left to wake them. */
+  bool all = run->in_vain >= LOOKUPS_IN_VAIN || run->lookups == 0;
+  while (user_wake(run, &run->waiting) && all) {
+  }
 }
 
 static void asset_done(struct import_run *run, struct hf_catalog_change *change)
@@ -439,6 +458,15 @@ static void refused(rt_ctx *ctx, struct import_run *run, const rt_env *env)
 
 /* ---- the actor ------------------------------------------------------------------------------- */
 
+/* A loop can judge operations once it knows the assets. */
+static void await_loop(rt_ctx *ctx, struct import_run *run)
+{
+  if (hf_loop_ready(ctx))
+    atomic_fetch_add(&run->loops_ready, 1u);
+  else
+    rt_timer(ctx, START_TICK_US, TIMER_LOOP);
+}
+
 static void tick(rt_ctx *ctx, struct import_run *run)
 {
   uint64_t now_us = rt_now_us(ctx);
@@ -447,7 +475,8 @@ static void tick(rt_ctx *ctx, struct import_run *run)
     run->moved_us = now_us;
   if (now_us - run->moved_us > IMPORT_GIVE_UP_US)
     run->gave_up = true;
-  if (run->phase == IMPORT_STARTING && catalog_of(ctx) != NULL && may_start(run)) {
+  bool ready = atomic_load(&run->loops_ready) == rt_loop_count(ctx);
+  if (run->phase == IMPORT_STARTING && ready && may_start(run)) {
     if (run->make_asset)
       ask_asset(ctx, run);
     else
@@ -456,7 +485,7 @@ static void tick(rt_ctx *ctx, struct import_run *run)
   run->starved = false;
   while (user_wake(run, &run->asleep)) {
   }
-  rt_timer(ctx, run->phase == IMPORT_STARTING ? 1000u : IMPORT_TICK_US, 0);
+  rt_timer(ctx, run->phase == IMPORT_STARTING ? START_TICK_US : IMPORT_TICK_US, TIMER_TICK);
 }
 
 static rt_status import_handle(rt_ctx *ctx, void *state, const rt_env *env)
@@ -465,7 +494,10 @@ static rt_status import_handle(rt_ctx *ctx, void *state, const rt_env *env)
   (void)state;
   switch (env->op) {
   case RT_OP_TIMER:
-    tick(ctx, run);
+    if (env->payload.u[0] == TIMER_TICK)
+      tick(ctx, run);
+    else
+      await_loop(ctx, run);
     break;
   case HF_DONE:
     op_done(ctx, run, env->payload.p.ptr);
@@ -502,8 +534,9 @@ static void import_turn_end(rt_ctx *ctx, void *state)
 static rt_status import_load(rt_ctx *ctx, void *state)
 {
   (void)state;
+  rt_timer(ctx, START_TICK_US, TIMER_LOOP);
   if (rt_loop_index(ctx) == 0)
-    rt_timer(ctx, 1000u, 0);
+    rt_timer(ctx, START_TICK_US, TIMER_TICK);
   return RT_OK;
 }
 

@@ -39,13 +39,16 @@ struct import_run {
   atomic_bool stop;     /* asks to end early: nothing new is started */
   atomic_bool finished; /* nothing is under way any more */
   atomic_uint_least64_t lines_done, bytes_done;
+  atomic_uint loops_ready; /* that know the assets: each counts itself once */
   /* loop 0's */
   uint8_t phase;                  /* enum import_phase */
   const struct import_fund *fund; /* the last that was prefunded */
   struct import_users users;
   struct import_user *asleep;  /* to be looked at by the next tick */
   struct import_user *waiting; /* for a lookup to come back */
+  struct import_user *cold;    /* for another user's first row to come back */
   unsigned lookups;            /* under way */
+  unsigned warming;            /* users whose first row is under way */
   unsigned in_vain;            /* lookups in a row that found nobody */
   struct api_parse parse;
   char correlation[LEDGER_CORRELATION_MAX + 1];

@@ -116,11 +116,30 @@ static bool is_settled(const struct import_user *user)
   return user->state == IMPORT_USER_KNOWN || user->state == IMPORT_USER_FAILED;
 }
 
+/* What the row takes out of what its user can spend; 0: nothing, or out of something else. */
+static hf_amount debit_of(const struct import_row *row)
+{
+  int effect = import_type_effect(row->type);
+  if (effect < 0)
+    return row->amount;
+  return effect > 0 && row->amount < 0 ? -row->amount : 0; /* an adjust */
+}
+
+/* Does it matter whether the user's rows that are under way are applied before this one? */
+static bool stands_alone(const struct import_user *user, const struct import_row *row)
+{
+  hf_amount debit = debit_of(row), left;
+  return row->credit ||
+         (debit > 0 && hf_amount_sub(user->floor, user->debits, &left) && left >= debit);
+}
+
 struct import_row *import_users_startable(const struct import_user *user)
 {
   struct import_row *row = user->first;
   if (row == NULL || user->halted || user->in_flight >= IMPORT_PIPELINE_MAX || !is_settled(user) ||
       (row->payee != NULL && !is_settled(row->payee)))
+    return NULL;
+  if (user->in_flight > 0 && (!user->warm || !stands_alone(user, row)))
     return NULL;
   const struct import_row *brings = user->awaited_first;
   bool waits = !row->credit && brings != NULL && brings->number < row->number;
@@ -137,6 +156,7 @@ void import_users_started(struct import_row *row)
   row->next = NULL;
   row->started = true;
   user->in_flight++;
+  user->debits += debit_of(row); /* cannot overflow: it is at the most the floor, or one row's */
 }
 
 void import_users_back(struct import_row *row)
@@ -144,6 +164,7 @@ void import_users_back(struct import_row *row)
   struct import_user *user = row->payer;
   CHECK(user->in_flight > 0 && row->started);
   user->in_flight--;
+  user->debits -= debit_of(row);
   user->halted = true;
   row->started = false;
   row->came_back = true;
@@ -172,16 +193,27 @@ void import_users_resume(struct import_users *users, struct import_user *user)
   import_users_ready(users, user);
 }
 
+void import_users_applied(struct import_row *row, const struct ledger_balance *after)
+{
+  struct import_user *payer = row->payer, *payee = row->payee;
+  CHECK(row->started);
+  payer->floor = after->bucket[LEDGER_CLAIMABLE];
+  payer->in_debt = after->bucket[LEDGER_DEBT] > 0;
+  if (payee == NULL || payee == payer || !payee->warm || payee->in_debt)
+    return;
+  if (!hf_amount_add(payee->floor, row->amount, &payee->floor))
+    payee->floor = 0;
+}
+
 void import_users_done(struct import_users *users, struct import_row *row)
 {
   struct import_user *payer = row->payer, *payee = row->payee;
-  if (row->started) {
-    CHECK(payer->in_flight > 0);
-    payer->in_flight--;
-  } else {
+  payer->warm = payer->warm || row->started;
+  if (!row->started)
     import_users_started(row); /* out of the queue */
-    payer->in_flight--;
-  }
+  CHECK(payer->in_flight > 0);
+  payer->in_flight--;
+  payer->debits -= debit_of(row);
   if (row->number > payer->answered)
     payer->answered = row->number;
   if (payee != NULL && payee != payer) {

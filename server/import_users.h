@@ -1,9 +1,11 @@
 /* import_users.h - users of a file that are in use now, and which of their rows may go.
  *
  * Pure but for memory; one thread. The order that it keeps: rows of a user are started in order of
- * their numbers, and one that takes something waits until every earlier row that brings its user
- * something from another one is done. So balances are at each step what the file's order makes
- * them, while rows of different users are under way side by side.
+ * their numbers. One that takes something waits until every earlier row that brings its user
+ * something from another one is done, and until those of its user's own rows that it may need are:
+ * a row under way can come back undone and be started again behind it. So balances are at each
+ * step what the file's order makes them, while rows that do not touch each other, and rows whose
+ * funds are surely there, are under way side by side. A user's first row goes alone.
  * Limit: IMPORT_USERS_MAX are remembered; of those without rows the oldest are forgotten first. */
 #ifndef HOLDFAST_IMPORT_USERS_H
 #define HOLDFAST_IMPORT_USERS_H
@@ -34,6 +36,10 @@ struct import_user {
   uint32_t rows;                   /* that name it and are not done */
   uint32_t in_flight;              /* of its own rows */
   uint64_t answered;               /* largest number of its own rows that are done */
+  bool warm;                       /* a row of it was done: its actor is awake */
+  bool in_debt;                    /* what it gets may go to the debt first */
+  hf_amount floor;                 /* it surely has that much to spend, but for ... */
+  hf_amount debits;                /* ... what its rows under way take */
   struct import_row *first, *last; /* its own, not started */
   struct import_row *back;         /* started, and to be started again */
   struct import_row *awaited_first, *awaited_last; /* that name it as payee, in order */
@@ -62,6 +68,8 @@ void import_users_started(struct import_row *row);
  * rows is under way. */
 void import_users_back(struct import_row *row);
 void import_users_resume(struct import_users *users, struct import_user *user);
+/* A started row was applied, and left the payer with this balance. Before import_users_done. */
+void import_users_applied(struct import_row *row, const struct ledger_balance *after);
 /* The row is over (started or not): whoever waited for it is ready. Frees it. */
 void import_users_done(struct import_users *users, struct import_row *row);
 /* The user became known or failed: its rows, and those to it, may go. */

@@ -46,7 +46,8 @@ static const char *word_of(int level)
 static size_t escape(char *out, size_t room, const char *text)
 {
   size_t used = 0;
-  for (const unsigned char *at = (const unsigned char *)text; *at != '\0' && used + 7u < room; at++) {
+  const unsigned char *at = (const unsigned char *)text;
+  for (; *at != '\0' && used + 7u < room; at++) {
     if (*at == '"' || *at == '\\') {
       out[used++] = '\\';
       out[used++] = (char)*at;

@@ -1,8 +1,8 @@
 /* replay.h - what the journal says against what the tables beside it say.
  *
  * Folds every entry into its user, which checks versions, moves and the balances after each;
- * compares ledger_balances and system_totals at the place up to which they were carried on, hold and
- * block rows, and what a server would load for each user; sums every asset over all accounts to
+ * compares ledger_balances and system_totals at the place up to which they were carried on, hold
+ * and block rows, and what a server would load for each user; sums every asset over all accounts to
  * zero. Blocking; one thread; nobody else may write. Memory: the users of a group of partitions, at
  * the most about REPLAY_USERS_MAX; with `repair`, all of them. */
 #ifndef HOLDFAST_REPLAY_H

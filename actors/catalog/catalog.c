@@ -142,7 +142,8 @@ static void add_key(struct catalog *catalog, const struct store_key_row *key)
 {
   struct store_key_row *known = key_find(catalog, key->id, strlen(key->id));
   if (known != NULL) {
-    *known = *key;
+    if (known->revoked_us == 0) /* a read that began before the revocation knows nothing of it */
+      *known = *key;
     return;
   }
   catalog->keys = rt_realloc(catalog->keys, (catalog->keys_count + 1u) * sizeof *catalog->keys);
@@ -165,14 +166,16 @@ static void read_start(rt_ctx *ctx, struct catalog_actor *actor)
   }
   struct store_request *request = store_request_new(STORE_CATALOG);
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
-  actor->reading = rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) == RT_OK;
+  actor->reading =
+      rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) == RT_OK;
   if (!actor->reading) {
     store_request_free(request);
     rt_timer(ctx, CATALOG_RETRY_US, 0);
   }
 }
 
-/* The first read makes the catalogue; a later one, after a change of unknown outcome, adds to it. */
+/* The first read makes the catalogue; a later one, after a change of unknown outcome, adds to
+ * it. */
 static void read_done(rt_ctx *ctx, struct catalog_actor *actor, struct store_request *request)
 {
   actor->reading = false;

@@ -31,8 +31,8 @@ struct hf_catalog_change {
   uint8_t kind;                /* enum catalog_change_kind */
   struct store_asset_row asset; /* ADD_ASSET: id and created_us are out */
   struct store_key_row key;     /* ADD_KEY; REVOKE_KEY: its id */
-  /* HF_OK; ASSET_CONFLICT (same code, other properties), KEY_CONFLICT, KEY_NOT_FOUND, LIMIT_EXCEEDED,
-   * or retryable. */
+  /* HF_OK; ASSET_CONFLICT (same code, other properties), KEY_CONFLICT, KEY_NOT_FOUND,
+   * LIMIT_EXCEEDED, or retryable. */
   enum hf_error error;
   bool existed;                /* the same asset was there already: nothing was written */
   /* the catalog actors' own */

@@ -16,10 +16,14 @@
 #include "actors/store/messages.h"
 #include "actors/user/op.h"
 
+#define CREATE_ATTEMPTS_MAX 8u
+#define CREATE_PAUSE_US 10000u
+
 struct names_actor {
   bool open;               /* the partition is open: next_serial is known */
   uint64_t next_serial;
-  struct hf_create *first, *last; /* that wait for the partition to open */
+  struct hf_create *first, *last; /* that wait for the partition to open, or for another's insert */
+  bool pausing;            /* the timer runs that starts them */
 };
 
 enum create_state { /* of a create, at its present actor */
@@ -255,7 +259,30 @@ static void id_read(rt_ctx *ctx, struct hf_create *create, const struct store_na
   create_end(ctx, create, create->replayed ? HF_OK : HF_E_EXTERNAL_ID_TAKEN);
 }
 
-static void name_read(rt_ctx *ctx, struct store_request *request)
+static void create_wait(struct names_actor *names, struct hf_create *create)
+{
+  create->next = NULL;
+  if (names->last != NULL)
+    names->last->next = create;
+  else
+    names->first = create;
+  names->last = create;
+}
+
+/* A name was taken by an insert that is on its way in the same commit, and is not there yet. */
+static void create_again(rt_ctx *ctx, struct names_actor *names, struct hf_create *create)
+{
+  if (++create->attempts >= CREATE_ATTEMPTS_MAX) {
+    create_end(ctx, create, HF_E_IN_PROGRESS);
+    return;
+  }
+  create_wait(names, create);
+  if (!names->pausing)
+    rt_timer(ctx, CREATE_PAUSE_US, 0);
+  names->pausing = true;
+}
+
+static void name_read(rt_ctx *ctx, struct names_actor *names, struct store_request *request)
 {
   struct hf_create *create = request->owner;
   struct store_name_row row = request->get_name.out;
@@ -268,6 +295,8 @@ static void name_read(rt_ctx *ctx, struct store_request *request)
   else if (status == STORE_NOT_FOUND && create->state == CREATE_READING_KEY &&
            id_is_here(ctx, create))
     read_name(ctx, create, CREATE_READING_ID); /* then the external id conflicted */
+  else if (status == STORE_NOT_FOUND)
+    create_again(ctx, names, create);
   else
     create_end(ctx, create, HF_E_UNAVAILABLE);
 }
@@ -295,28 +324,21 @@ static void create_come(rt_ctx *ctx, struct names_actor *names, const rt_env *en
   struct hf_create *create = env->payload.p.ptr;
   create->asker = env->from;
   create->corr = env->corr;
-  create->next = NULL;
   create->state = CREATE_NEW;
+  create->attempts = 0;
   if (env->op == HF_CREATE) {
     create->second_asker = RT_ID_NONE;
     create->replayed = false;
     create->created_us = 0;
   }
-  if (names->open) {
+  if (names->open)
     create_start(ctx, names, create);
-    return;
-  }
-  if (names->last != NULL)
-    names->last->next = create;
   else
-    names->first = create;
-  names->last = create;
+    create_wait(names, create);
 }
 
-static void names_opened(rt_ctx *ctx, struct names_actor *names, uint64_t next_serial)
+static void start_waiting(rt_ctx *ctx, struct names_actor *names)
 {
-  names->open = true;
-  names->next_serial = next_serial;
   while (names->first != NULL) {
     struct hf_create *create = names->first;
     names->first = create->next;
@@ -326,12 +348,23 @@ static void names_opened(rt_ctx *ctx, struct names_actor *names, uint64_t next_s
   names->last = NULL;
 }
 
+static void names_opened(rt_ctx *ctx, struct names_actor *names, uint64_t next_serial)
+{
+  names->open = true;
+  names->next_serial = next_serial;
+  start_waiting(ctx, names);
+}
+
 static rt_status names_handle(rt_ctx *ctx, void *state, const rt_env *env)
 {
   struct names_actor *names = state;
   switch (env->op) {
   case HF_OPENED:
     names_opened(ctx, names, env->payload.u[0]);
+    break;
+  case RT_OP_TIMER:
+    names->pausing = false;
+    start_waiting(ctx, names);
     break;
   case HF_CREATE:
   case HF_RESERVE:
@@ -349,7 +382,7 @@ static rt_status names_handle(rt_ctx *ctx, void *state, const rt_env *env)
     break;
   }
   case HF_READ_DONE:
-    name_read(ctx, env->payload.p.ptr);
+    name_read(ctx, names, env->payload.p.ptr);
     break;
   case HF_SETTLED:
     create_settled(ctx, env->payload.p.ptr);

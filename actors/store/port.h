@@ -84,7 +84,9 @@ struct store_key_row { /* service_keys(id): the system partition */
   char name[65];
 };
 
-enum store_hold_state { STORE_HOLD_OPEN, STORE_HOLD_CAPTURED, STORE_HOLD_VOIDED, STORE_HOLD_EXPIRED };
+enum store_hold_state {
+  STORE_HOLD_OPEN, STORE_HOLD_CAPTURED, STORE_HOLD_VOIDED, STORE_HOLD_EXPIRED
+};
 struct store_hold_row { /* holds(partition, id), a projection of the journal kept by the commit */
   hf_id id, user;
   uint16_t asset;
@@ -101,7 +103,9 @@ struct store_block_row { /* blocks(partition, id); likewise */
   int64_t created_us, resolved_us;
 };
 
-enum store_transfer_state { STORE_TRANSFER_TRANSIT, STORE_TRANSFER_CREDITED, STORE_TRANSFER_BOUNCED };
+enum store_transfer_state {
+  STORE_TRANSFER_TRANSIT, STORE_TRANSFER_CREDITED, STORE_TRANSFER_BOUNCED
+};
 struct store_transfer_row { /* transfers(partition of the payer, id) */
   hf_id id, payer, payee;
   uint16_t asset;
@@ -130,9 +134,9 @@ enum store_table {
 };
 enum store_action {
   STORE_INSERT, /* a duplicate key is a conflict of the unit */
-  STORE_UPDATE, /* user: kind, status, external id, profile; name: state, user; key: revoked_us; hold,
-                   block: remaining, state, resolved_us; transfer: state, credit. A missing row is
-                   a conflict of the unit */
+  STORE_UPDATE, /* user: status alone; name: state, user; key: revoked_us; hold, block: remaining,
+                   state, resolved_us; transfer: state, credit. A missing row is a conflict of the
+                   unit */
   STORE_ERASE,  /* meta only: salt and json become NULL */
 };
 struct store_row {
@@ -173,7 +177,8 @@ struct store_unit {
   bool probe;               /* its key must be looked up by the commit */
   bool has_key;             /* entries[0].key or outcome.key is a client's */
   bool has_outcome;
-  bool tied;                /* with the next unit: both in one batch or none */
+  bool tied;                /* with the next unit: both in one batch or none. A chain of tied units
+                               comes in one PERSIST and is answered by its last unit alone */
   uint8_t entries_count;
   uint16_t rows_count;
   struct ledger_entry *entries;
@@ -278,7 +283,7 @@ struct store_list_entries {
   hf_id *reversed_by;            /* parallel: newest reversal's op, 0 */
 };
 
-struct store_scan { /* the journal of a partition in order of seq; export, verify, replay, changes */
+struct store_scan { /* the journal of a partition in order of seq */
   uint32_t partition;
   uint64_t from_seq;
   uint32_t limit;
@@ -328,7 +333,8 @@ struct store_request {
              size_t count; struct store_hold_row *out; } due_holds;
     struct { uint32_t partition; hf_id after; uint32_t limit;
              size_t count; struct store_transfer_row *out; } open_transfers;
-    struct { uint32_t partition; uint32_t limit; size_t count; struct store_name_row *out; } reserved;
+    struct { uint32_t partition; uint32_t limit;
+             size_t count; struct store_name_row *out; } reserved;
     struct { size_t assets_count; struct store_asset_row *assets;
              size_t keys_count; struct store_key_row *keys; } catalog;
     struct store_scan scan;

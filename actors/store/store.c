@@ -8,7 +8,7 @@
  *   (everything is handed back, the partitions are opened anew); a full queue or an open breaker
  *   (refused at once).
  * Invariants: a partition has at most one batch in flight; numbers are handed out in the order in
- *   which units came; each unit is answered exactly once. */
+ *   which units came; each unit is answered exactly once; tied units share their whole way. */
 #include "actors/store/store.h"
 
 #include "actors/metrics.h"
@@ -79,10 +79,12 @@ static rt_status store_handle(rt_ctx *ctx, void *state, const rt_env *env)
   struct store_actor *store = state;
   switch (env->op) {
   case HF_PERSIST: {
-    struct store_unit *unit = env->payload.p.ptr;
-    unit->asker = env->from;
-    unit->corr = env->corr;
-    store_persist(ctx, store, unit);
+    struct store_unit *first = env->payload.p.ptr;
+    for (struct store_unit *unit = first; unit != NULL; unit = unit->next) {
+      unit->asker = env->from;
+      unit->corr = env->corr;
+    }
+    store_persist(ctx, store, first);
     break;
   }
   case HF_READ: {

@@ -79,7 +79,8 @@ void store_succeeded(rt_ctx *ctx, struct store_actor *store);
 void store_reopen_later(rt_ctx *ctx, struct store_actor *store);
 
 /* store_commit.c: batches. */
-void store_persist(rt_ctx *ctx, struct store_actor *store, struct store_unit *unit);
+/* Takes a unit, or a whole chain of tied ones by ->next. */
+void store_persist(rt_ctx *ctx, struct store_actor *store, struct store_unit *first);
 void store_flush(rt_ctx *ctx, struct store_actor *store);
 void store_committed(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
 /* Answers all that waits in the partition with `status`. */

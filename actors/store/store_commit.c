@@ -48,6 +48,8 @@ static void list_prepend(struct unit_list *list, struct unit_list *front)
   *front = (struct unit_list){0};
 }
 
+/* Tied units are of one user and therefore always answered one after the other: the last of them
+ * brings the reply of all. */
 static void answer_unit(rt_ctx *ctx, struct store_actor *store, struct store_unit *unit,
                         unsigned status)
 {
@@ -55,29 +57,43 @@ static void answer_unit(rt_ctx *ctx, struct store_actor *store, struct store_uni
     store_fence_add(store, unit->user);
   unit->status = (uint8_t)status;
   unit->next = NULL;
-  rt_reply(ctx, unit->asker, unit->corr, HF_SETTLED, &unit, sizeof unit);
+  if (!unit->tied)
+    rt_reply(ctx, unit->asker, unit->corr, HF_SETTLED, &unit, sizeof unit);
 }
 
 /* ---- units come in --------------------------------------------------------------------------- */
 
-void store_persist(rt_ctx *ctx, struct store_actor *store, struct store_unit *unit)
+/* Whether a unit is refused at once, and how; STORE_OK: it is taken. */
+static unsigned persist_judge(const struct store_actor *store, const struct store_unit *unit,
+                              const struct partition *partition)
 {
-  struct partition *partition = store_partition_of(store, unit->partition, rt_loop_count(ctx));
   bool breaker = store->failures >= STORE_BREAKER_FAILURES && partition->state != PARTITION_OPEN;
+  if (breaker || store->lanes[partition->lane].pending >= store->setup->queue_units_max)
+    return STORE_UNAVAILABLE;
+  return unit->user != 0 && store_fenced(store, unit->user) ? STORE_RESTAGE : STORE_OK;
+}
+
+/* A chain is judged by its first unit, so that no part of it is left behind. */
+void store_persist(rt_ctx *ctx, struct store_actor *store, struct store_unit *first)
+{
+  struct partition *partition = store_partition_of(store, first->partition, rt_loop_count(ctx));
   struct lane *lane = &store->lanes[partition->lane];
-  if (breaker || lane->pending >= store->setup->queue_units_max) {
-    hf_count(ctx, HF_M_STORE_REFUSED, 1);
-    answer_unit(ctx, store, unit, STORE_UNAVAILABLE);
-    return;
+  unsigned status = persist_judge(store, first, partition);
+  for (struct store_unit *unit = first, *next; unit != NULL; unit = next) {
+    next = unit->next;
+    CHECK(unit->tied == (next != NULL) && unit->partition == first->partition &&
+          unit->user == first->user);
+    if (status != STORE_OK) {
+      hf_count(ctx, HF_M_STORE_REFUSED, status == STORE_UNAVAILABLE);
+      answer_unit(ctx, store, unit, status);
+      continue;
+    }
+    if (lane->pending++ == 0)
+      lane->oldest_us = rt_now_us(ctx);
+    list_append(&partition->pending, unit);
   }
-  if (unit->user != 0 && store_fenced(store, unit->user)) {
-    answer_unit(ctx, store, unit, STORE_RESTAGE);
-    return;
-  }
-  if (lane->pending++ == 0)
-    lane->oldest_us = rt_now_us(ctx);
-  list_append(&partition->pending, unit);
-  rt_want_turn_end(ctx);
+  if (status == STORE_OK)
+    rt_want_turn_end(ctx);
 }
 
 void store_refuse_pending(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
@@ -366,6 +382,6 @@ void store_committed(rt_ctx *ctx, struct store_actor *store, struct store_reques
     answer_hits(ctx, store, request);
   else
     fail_all(ctx, store, request);
-  /* What gathered meanwhile goes before the settling begins: the store works while the loop does. */
+  /* What gathered goes before the settling begins: the store works while the loop does. */
   store_flush(ctx, store);
 }

@@ -43,9 +43,11 @@ void store_reopen_later(rt_ctx *ctx, struct store_actor *store)
 
 void store_failed(rt_ctx *ctx, struct store_actor *store)
 {
-  store->failures++;
-  if (store->failures == STORE_BREAKER_FAILURES)
-    hf_gauge(ctx, HF_M_BREAKER, 1);
+  if (++store->failures != STORE_BREAKER_FAILURES)
+    return;
+  hf_gauge(ctx, HF_M_BREAKER, 1);
+  if (store->setup->log != NULL)
+    store->setup->log(store->setup->log_arg, 3, "store", "the store keeps failing");
 }
 
 void store_succeeded(rt_ctx *ctx, struct store_actor *store)

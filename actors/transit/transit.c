@@ -6,7 +6,8 @@
  *   asker is answered.
  * Ways to fail: the payee cannot be credited now (tried again with backoff; who waits is told 503,
  *   unknown, and learns the outcome by the same key); the payee has no room for it, in its
- *   balance or its number of assets (bounced to the payer); a crash (the partition's open transfers are read when it opens).
+ *   balance or its number of assets (bounced to the payer); a crash (the partition's
+ *   open transfers are read when it opens).
  * Invariants: a transfer is driven once at a time; credit and mark are repeatable. */
 #include <string.h>
 
@@ -75,8 +76,9 @@ static void drive_submit(rt_ctx *ctx, struct drive *drive)
   struct hf_op *op = hf_op_new();
   op->user = bounce ? drive->row.payer : drive->row.payee;
   op->has_key = true;
-  memcpy(key, bounce ? "bounce:" : "credit:", 7);
-  size_t size = 7u + hf_id_format(drive->id, key + 7);
+  /* The first byte is none that an Idempotency-Key may have: no client can take this key. */
+  memcpy(key, bounce ? "\nbounce:" : "\ncredit:", 8);
+  size_t size = 8u + hf_id_format(drive->id, key + 8);
   struct ledger_command *command = &op->command;
   command->type = bounce ? LEDGER_T_BOUNCE : LEDGER_T_CREDIT;
   command->key = hf_digest(key, size);

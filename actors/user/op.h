@@ -22,7 +22,7 @@ struct hf_op {
   struct ledger_command command; /* now_us, scale, asset_known ... are set by the user actor */
   char asset_code[HF_ASSET_CODE_MAX + 1]; /* "": not given */
   uint8_t salt[16];              /* of metadata */
-  struct store_text metadata;    /* JSON {"reason":..,"metadata":..}; memory of the op (hf_op_free) */
+  struct store_text metadata;    /* JSON {"reason":..,"metadata":..}; the op's memory */
   /* Atomic batch: ops of one user, all or none, no transfers. The head is asked and answered; each
    * member carries its own error. */
   struct hf_op *group_next;
@@ -38,6 +38,7 @@ struct hf_op {
   bool unknown;           /* a commit of it may have happened */
   bool looked_up;         /* what it refers to was read from the journal */
   struct hf_op *group_head; /* NULL when alone */
+  uint32_t group_left;    /* of a head: members whose fate is open; at 0 the group is answered */
   struct hf_op *next;     /* in the user actor's list */
   uint64_t judged_us;     /* monotonic */
   void *effects;          /* one block: what unit.entries, rows, bodies point to */
@@ -46,7 +47,7 @@ struct hf_op {
 
 struct hf_op *hf_op_new(void); /* zeroed but for defaults: final, if_version -1 */
 void hf_op_free(struct hf_op *op); /* one op, not its group */
-/* The applied op's entries, replayed or fresh; ids, hashes and balances are set. NULL if refused. */
+/* The applied op's entries, replayed or fresh, with ids, hashes and balances. NULL if refused. */
 const struct ledger_entry *hf_op_entries(const struct hf_op *op, size_t *ret_count);
 hf_id hf_op_id(const struct hf_op *op); /* 0 when refused */
 /* The metadata JSON as stored; at == NULL when none. */
@@ -96,7 +97,7 @@ struct hf_create {
   bool has_external_id;
   char external_id[HF_EXTERNAL_ID_MAX + 1];
   struct store_text profile; /* borrowed from the asker until the answer; NULL: none */
-  bool existing_ok;          /* importer: a user with this external id is the answer, not an error */
+  bool existing_ok;          /* importer: the user who has this external id is the answer */
   /* out */
   enum hf_error error;       /* HF_OK, EXTERNAL_ID_TAKEN, IDEMPOTENCY_CONFLICT, retryable */
   bool replayed;
@@ -104,6 +105,7 @@ struct hf_create {
   int64_t created_us;
   /* the names actors' own */
   uint8_t state;
+  uint8_t attempts;
   rt_id asker;
   uint32_t corr;
   rt_id second_asker;

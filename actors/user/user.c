@@ -51,15 +51,28 @@ static void view_answer(rt_ctx *ctx, struct user_actor *user, struct hf_view *vi
   rt_reply(ctx, view->asker, view->corr, HF_BALANCES_DONE, &view, sizeof view);
 }
 
-/* A view waits while a hold that had expired when it was asked for is not released durably. */
+void user_view_refuse(rt_ctx *ctx, struct hf_view *view)
+{
+  view->error = HF_E_UNAVAILABLE;
+  rt_reply(ctx, view->asker, view->corr, HF_BALANCES_DONE, &view, sizeof view);
+}
+
+/* A view waits while a hold that had expired when it was asked for is not released durably; when
+ * nothing is under way that would release it, it is not kept waiting. */
 void user_view(rt_ctx *ctx, struct user_actor *user, struct hf_view *view)
 {
-  if (ledger_user_expired(&user->committed, view->wait_expiry_us) == NULL) {
+  int64_t now_us = user_wall_us(ctx);
+  int64_t until_us = view->wait_expiry_us < now_us ? view->wait_expiry_us : now_us;
+  if (user->state == USER_COLD) {
+    user_view_refuse(ctx, view);
+  } else if (ledger_user_expired(&user->committed, until_us) == NULL) {
     view_answer(ctx, user, view);
-    return;
+  } else if (user->state == USER_READY && user->work->pending == 0) {
+    user_view_refuse(ctx, view);
+  } else {
+    view->next = user->work->views;
+    user->work->views = view;
   }
-  view->next = user->work->views;
-  user->work->views = view;
 }
 
 static void peek_answer(rt_ctx *ctx, const struct user_actor *user, struct hf_peek *peek)
@@ -70,11 +83,20 @@ static void peek_answer(rt_ctx *ctx, const struct user_actor *user, struct hf_pe
   rt_reply(ctx, peek->asker, peek->corr, HF_PEEK_DONE, &peek, sizeof peek);
 }
 
-/* Opening or closing needs the user's row as it is. */
+static void peek_refuse(rt_ctx *ctx, struct hf_peek *peek, enum hf_error error)
+{
+  peek->error = error;
+  rt_reply(ctx, peek->asker, peek->corr, HF_PEEK_DONE, &peek, sizeof peek);
+}
+
 static void status_start(rt_ctx *ctx, struct user_actor *user, struct hf_peek *peek)
 {
   if (user->missing) {
     peek_answer(ctx, user, peek);
+    return;
+  }
+  if (user->state != USER_READY) { /* the store had no room for an expiry */
+    peek_refuse(ctx, peek, HF_E_UNAVAILABLE);
     return;
   }
   const struct hf_setup *setup = hf_setup_of(ctx);
@@ -88,8 +110,7 @@ static void status_start(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
   struct store_unit *unit = &peek->unit;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) != RT_OK) {
-    peek->error = HF_E_OVERLOADED;
-    rt_reply(ctx, peek->asker, peek->corr, HF_PEEK_DONE, &peek, sizeof peek);
+    peek_refuse(ctx, peek, HF_E_OVERLOADED);
     return;
   }
   user->work->pending++;
@@ -101,9 +122,11 @@ static struct hf_op *op_take(const rt_env *env)
   struct hf_op *op = env->payload.p.ptr;
   op->asker = env->from;
   op->corr = env->corr;
+  op->group_left = 0;
   for (struct hf_op *member = op; member != NULL; member = member->group_next) {
     member->state = OP_NEW;
     member->group_head = op->group_next != NULL ? op : NULL;
+    op->group_left++;
   }
   return op;
 }
@@ -210,12 +233,14 @@ static void message_refuse(rt_ctx *ctx, struct user_actor *user, const rt_env *e
     user_finish_all(ctx, user, op_take(env), HF_E_UNAVAILABLE);
   } else if (env->op == HF_BALANCES) {
     struct hf_view *view = env->payload.p.ptr;
-    view->error = HF_E_UNAVAILABLE;
-    rt_reply(ctx, env->from, env->corr, HF_BALANCES_DONE, &view, sizeof view);
+    view->asker = env->from;
+    view->corr = env->corr;
+    user_view_refuse(ctx, view);
   } else {
     struct hf_peek *peek = env->payload.p.ptr;
-    peek->error = HF_E_UNAVAILABLE;
-    rt_reply(ctx, env->from, env->corr, HF_PEEK_DONE, &peek, sizeof peek);
+    peek->asker = env->from;
+    peek->corr = env->corr;
+    peek_refuse(ctx, peek, HF_E_UNAVAILABLE);
   }
 }
 
@@ -241,6 +266,7 @@ static rt_status user_load(rt_ctx *ctx, void *state)
                    hf_id_make(rt_id_serial(self), rt_id_shard(self), setup->partition_bits));
   work_begin(user);
   user_load_start(ctx, user);
+  work_end(user); /* the read may have failed at once */
   return RT_WAIT;
 }
 

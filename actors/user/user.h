@@ -1,7 +1,8 @@
 /* user.h - the user actor's own state. Internal to actors/user.
  *
- * One per user that is awake: 144 bytes beside the balances, because a million of them may be. `committed` is what the journal holds and what readers see; `staged` is that
- * plus the ops on their way to it, and exists only while there are some. */
+ * One per user that is awake: 144 bytes beside the balances, because a million of them may be.
+ * `committed` is what the journal holds and what readers see; `staged` is that plus the ops on their
+ * way to it, and exists only while there are some. */
 #ifndef HOLDFAST_USER_H
 #define HOLDFAST_USER_H
 
@@ -65,6 +66,12 @@ struct user_actor {
 
 void user_move(rt_ctx *ctx, struct user_actor *user, enum user_state state);
 
+/* What the next op is judged on. */
+static inline const struct ledger_user *user_newest(const struct user_actor *user)
+{
+  return user->work->staged != NULL ? user->work->staged : &user->committed;
+}
+
 /* user_load.c */
 void user_load_start(rt_ctx *ctx, struct user_actor *user);
 void user_load_done(rt_ctx *ctx, struct user_actor *user, struct store_request *request);
@@ -84,11 +91,16 @@ void user_fetch_known(rt_ctx *ctx, struct user_actor *user, struct hf_op *op);
 
 /* user_settle.c */
 void user_settled(rt_ctx *ctx, struct user_actor *user, struct store_unit *unit);
-/* The op's fate is known: answers it, or its group once all members are done. Takes it. */
+/* The op's fate is known: answers it, or its group once all members are done. Takes it, and a whole
+ * group with its last open member. */
 void user_finish(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, enum hf_error error);
-/* The same for the op and every member of its group that is not done. */
+/* The same for the op and every member of its group that is not done: with the error that each has,
+ * or with one for all. */
+void user_finish_each(rt_ctx *ctx, struct user_actor *user, struct hf_op *head);
 void user_finish_all(rt_ctx *ctx, struct user_actor *user, struct hf_op *head,
                      enum hf_error error);
+/* To be judged once the user is loaded or recovered; refused when nobody is about to do that. */
+void user_retry(rt_ctx *ctx, struct user_actor *user, struct hf_op *head);
 /* The journal knows the key: answers from `known` (taken), or with a conflict. */
 void user_replay(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, struct store_op *known);
 /* After a change: parked ops, waiting views, the end of recovering. */
@@ -97,6 +109,7 @@ void user_progress(rt_ctx *ctx, struct user_actor *user);
 /* user.c */
 int64_t user_wall_us(const rt_ctx *ctx);
 void user_view(rt_ctx *ctx, struct user_actor *user, struct hf_view *view);
+void user_view_refuse(rt_ctx *ctx, struct hf_view *view);
 /* Handles, or refuses as unavailable, the message that woke a cold actor, if there is one. */
 void user_message_cold(rt_ctx *ctx, struct user_actor *user, bool refuse);
 

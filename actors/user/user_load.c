@@ -63,42 +63,60 @@ static void load_failed(rt_ctx *ctx, struct user_actor *user)
   user_move(ctx, user, USER_COLD);
   struct op_list lists[2] = {user->work->retry, user->work->parked};
   user->work->retry = user->work->parked = (struct op_list){0};
-  user->work->reversing = NULL;
   for (size_t i = 0; i < 2; i++)
     for (struct hf_op *op = op_list_take(&lists[i]); op != NULL; op = op_list_take(&lists[i]))
       user_finish_all(ctx, user, op, op->unknown ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
   while (user->work->views != NULL) {
     struct hf_view *view = user->work->views;
     user->work->views = view->next;
-    view->error = HF_E_UNAVAILABLE;
-    rt_reply(ctx, view->asker, view->corr, HF_BALANCES_DONE, &view, sizeof view);
+    user_view_refuse(ctx, view);
   }
   user_message_cold(ctx, user, true);
 }
 
+static void load_take(struct user_actor *user, const struct store_loaded_user *loaded)
+{
+  user->all_keys_recent = !loaded->has_keys;
+  user->committed.status = loaded->row.status;
+  load_assets(&user->committed, loaded);
+  load_holds(&user->committed, loaded);
+}
+
+/* Rows that contradict each other are a broken database, not a broken program: nothing of this user
+ * is served until they fit again. */
+static bool load_fits(rt_ctx *ctx, const struct user_actor *user)
+{
+  const struct hf_setup *setup = hf_setup_of(ctx);
+  const char *wrong = ledger_user_check(&user->committed);
+  if (wrong != NULL && setup->log != NULL)
+    setup->log(setup->log_arg, 3, "user", wrong);
+  return wrong == NULL;
+}
+
 void user_load_done(rt_ctx *ctx, struct user_actor *user, struct store_request *request)
 {
-  if (request->status != STORE_OK && request->status != STORE_NOT_FOUND) {
-    store_request_free(request);
+  bool known = request->status == STORE_OK || request->status == STORE_NOT_FOUND;
+  if (known) {
+    hf_id id = user->committed.id;
+    ledger_user_deinit(&user->committed);
+    ledger_user_init(&user->committed, id);
+    user->missing = request->status == STORE_NOT_FOUND;
+    user->recent_count = user->recent_next = 0;
+    user->all_keys_recent = false;
+    if (!user->missing)
+      load_take(user, &request->load_user.out);
+    known = load_fits(ctx, user);
+    if (!known) {
+      ledger_user_deinit(&user->committed);
+      ledger_user_init(&user->committed, id);
+    }
+  }
+  store_request_free(request);
+  if (!known) {
     load_failed(ctx, user);
     return;
   }
-  const struct store_loaded_user *loaded = &request->load_user.out;
-  hf_id id = user->committed.id;
-  ledger_user_deinit(&user->committed);
-  ledger_user_init(&user->committed, id);
-  user->missing = request->status == STORE_NOT_FOUND;
   user->reload = false;
-  user->recent_count = user->recent_next = 0;
-  user->all_keys_recent = !user->missing && !loaded->has_keys;
-  if (!user->missing) {
-    user->committed.status = loaded->row.status;
-    load_assets(&user->committed, loaded);
-    load_holds(&user->committed, loaded);
-    const char *wrong = ledger_user_check(&user->committed);
-    CHECK(wrong == NULL);
-  }
-  store_request_free(request);
   user_move(ctx, user, USER_READY);
   user_message_cold(ctx, user, false);
   user_progress(ctx, user);

@@ -26,7 +26,7 @@ void user_fetch_known(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 
 static bool is_open(const struct user_actor *user, const struct hf_op *op)
 {
-  const struct ledger_user *state = user->work->staged != NULL ? user->work->staged : &user->committed;
+  const struct ledger_user *state = user_newest(user);
   if (op->command.type == LEDGER_T_UNBLOCK)
     return ledger_user_block(state, op->command.ref) != NULL;
   return ledger_user_hold(state, op->command.ref) != NULL;
@@ -91,15 +91,17 @@ static void take_original(struct hf_op *op, const struct store_request *request)
     op->original->reversed += known->reversals[i].amount;
 }
 
-static void take_hold(struct hf_op *op, const struct store_request *request)
+static void take_hold(const rt_ctx *ctx, struct hf_op *op, const struct store_request *request)
 {
   const struct store_hold_row *hold = &request->get_hold.out;
   op->command.fate = LEDGER_FATE_UNKNOWN;
   if (request->status != STORE_OK || hold->user != op->user)
     return;
   /* Open in the journal but not in memory: its resolution is on the way there. */
-  op->command.fate =
-      hold->state == STORE_HOLD_EXPIRED ? LEDGER_FATE_EXPIRED : LEDGER_FATE_RESOLVED;
+  bool expiring = hold->state == STORE_HOLD_OPEN && hold->expires_us != 0 &&
+                  hold->expires_us <= user_wall_us(ctx);
+  op->command.fate = hold->state == STORE_HOLD_EXPIRED || expiring ? LEDGER_FATE_EXPIRED
+                                                                   : LEDGER_FATE_RESOLVED;
 }
 
 static void take_block(struct hf_op *op, const struct store_request *request)
@@ -119,7 +121,7 @@ void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request
   op->state = OP_NEW;
   if (request->status != STORE_OK && request->status != STORE_NOT_FOUND) {
     store_request_free(request);
-    user_finish_all(ctx, user, head, HF_E_UNAVAILABLE);
+    user_finish_all(ctx, user, head, head->unknown ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
     user_progress(ctx, user);
     return;
   }
@@ -136,13 +138,13 @@ void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request
   if (request->kind == STORE_GET_OP)
     take_original(op, request);
   else if (request->kind == STORE_GET_HOLD)
-    take_hold(op, request);
+    take_hold(ctx, op, request);
   else
     take_block(op, request);
   store_request_free(request);
   if (user->state == USER_READY)
     user_run(ctx, user, head);
   else
-    op_list_append(&user->work->retry, head);
+    user_retry(ctx, user, head);
   user_progress(ctx, user);
 }

@@ -42,35 +42,46 @@ void user_finish(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, enum hf
   op->state = OP_DONE;
   op_count(ctx, op);
   struct hf_op *head = op->group_head != NULL ? op->group_head : op;
+  CHECK(head->group_left > 0);
+  if (--head->group_left > 0)
+    return;
   if (user->work->reversing == head)
     user->work->reversing = NULL;
-  if (op->group_head == NULL) {
-    if (op->asker == RT_ID_NONE)
-      hf_op_free(op); /* the server's own, such as an expiry */
-    else if (!hand_to_transit(ctx, op))
-      op_reply(ctx, op);
-    return;
+  if (head->group_head != NULL)
+    op_reply(ctx, head);
+  else if (op->asker == RT_ID_NONE)
+    hf_op_free(op); /* the server's own, such as an expiry */
+  else if (!hand_to_transit(ctx, op))
+    op_reply(ctx, op);
+}
+
+void user_finish_each(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
+{
+  uint32_t left = head->group_left;
+  for (struct hf_op *op = head, *next; left > 0; op = next) {
+    next = op->group_next; /* the last answer gives the group away */
+    if (op->state == OP_DONE)
+      continue;
+    left--;
+    op->state = OP_NEW;
+    user_finish(ctx, user, op, op->error);
   }
-  bool again = false;
-  for (struct hf_op *member = head; member != NULL; member = member->group_next) {
-    if (member->state == OP_PENDING || member->state == OP_WAITING)
-      return;
-    again = again || member->state == OP_NEW;
-  }
-  if (again)
-    return; /* whoever settles the last pending member sees to it: member_back */
-  op_reply(ctx, head);
 }
 
 void user_finish_all(rt_ctx *ctx, struct user_actor *user, struct hf_op *head, enum hf_error error)
 {
-  for (struct hf_op *op = head, *next; op != NULL; op = next) {
-    next = op->group_next; /* the last answer gives the group away */
-    if (op->state != OP_DONE) {
-      op->state = OP_NEW;
-      user_finish(ctx, user, op, error);
-    }
-  }
+  for (struct hf_op *op = head; op != NULL; op = op->group_next)
+    if (op->state != OP_DONE)
+      op->error = error;
+  user_finish_each(ctx, user, head);
+}
+
+void user_retry(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
+{
+  if (user->state == USER_COLD)
+    user_finish_all(ctx, user, head, head->unknown ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
+  else
+    op_list_append(&user->work->retry, head);
 }
 
 void user_replay(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, struct store_op *known)
@@ -120,7 +131,7 @@ static void recover(rt_ctx *ctx, struct user_actor *user)
     user_move(ctx, user, USER_RECOVERING);
 }
 
-/* An op that no commit took: it, or its group when none of it is pending, is judged again. */
+/* An op that no commit took: it, or what is left of its group, is judged again. */
 static void op_back(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 {
   hf_count(ctx, HF_M_OP_RESTAGED, 1);
@@ -128,30 +139,24 @@ static void op_back(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   op->looked_up = false;
   recover(ctx, user);
   if (op->group_head == NULL)
-    op_list_append(&user->work->retry, op);
+    user_retry(ctx, user, op);
 }
 
-/* After a member settled: a group with members to judge again goes back once none is pending. */
-static void member_back(struct user_actor *user, struct hf_op *head)
+static void op_failed(struct user_actor *user, struct hf_op *op)
 {
-  bool again = false;
-  for (struct hf_op *member = head; member != NULL; member = member->group_next) {
-    if (member->state == OP_PENDING)
-      return;
-    again = again || member->state == OP_NEW;
-  }
-  if (again)
-    op_list_append(&user->work->retry, head);
+  struct hf_op *head = op->group_head != NULL ? op->group_head : op;
+  user->reload = true;
+  head->unknown = head->unknown || op->unit.status == STORE_UNKNOWN;
+  if (++op->attempts >= HF_OP_ATTEMPTS_MAX)
+    head->deadline_us = 1; /* judged again it is out of time */
 }
 
-static void op_settled(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
+/* True: its fate is known, and it may be gone. */
+static bool op_settled(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 {
-  struct hf_op *head = op->group_head;
-  bool group_waits = false;
-  if (head != NULL)
-    for (struct hf_op *member = head; member != NULL; member = member->group_next)
-      group_waits = group_waits || (member != op && member->state != OP_DONE);
   CHECK(op->state == OP_PENDING);
+  CHECK(user->work->pending > 0);
+  user->work->pending--;
   op->state = OP_WAITING;
   if (op->has_key)
     key_set_remove(&user->work->keys, op);
@@ -160,31 +165,42 @@ static void op_settled(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
     op_fold(ctx, user, op);
     remember_key(user, op);
     user_finish(ctx, user, op, op->error);
-    break;
+    return true;
   case STORE_HIT: {
     struct store_op *known = op->unit.hit;
     op->unit.hit = NULL;
     recover(ctx, user);
     user_replay(ctx, user, op, known);
-    break;
+    return true;
   }
   case STORE_RESTAGE:
-    op_back(ctx, user, op);
     break;
   default:
-    user->reload = true;
-    op->unknown = op->unknown || op->unit.status == STORE_UNKNOWN;
-    op_back(ctx, user, op);
-    if (++op->attempts >= HF_OP_ATTEMPTS_MAX)
-      op->deadline_us = 1; /* judged again it is out of time */
+    op_failed(user, op);
     break;
   }
-  if (group_waits || (head != NULL && op->unit.status != STORE_OK && op->unit.status != STORE_HIT))
-    member_back(user, head);
+  op_back(ctx, user, op);
+  return false;
+}
+
+/* All members that were with the store have their statuses; the last one brought the message. */
+static void group_settled(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
+{
+  uint32_t left = head->group_left;
+  for (struct hf_op *op = head, *next; op != NULL; op = next) {
+    next = op->group_next;
+    if (op->state != OP_PENDING || !op_settled(ctx, user, op))
+      continue;
+    if (--left == 0)
+      return;
+  }
+  user_retry(ctx, user, head);
 }
 
 static void peek_settled(rt_ctx *ctx, struct user_actor *user, struct hf_peek *peek)
 {
+  CHECK(user->work->pending > 0);
+  user->work->pending--;
   peek->error = peek->unit.status == STORE_OK ? HF_OK : HF_E_UNAVAILABLE;
   if (peek->unit.status == STORE_OK) {
     user->committed.status = peek->status;
@@ -200,13 +216,14 @@ static void peek_settled(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
 
 void user_settled(rt_ctx *ctx, struct user_actor *user, struct store_unit *unit)
 {
-  CHECK(user->work->pending > 0);
-  user->work->pending--;
   bool rows_only = unit->entries_count == 0 && !unit->has_outcome;
+  struct hf_op *op = (struct hf_op *)(void *)unit;
   if (rows_only)
     peek_settled(ctx, user, (void *)((char *)unit - offsetof(struct hf_peek, unit)));
+  else if (op->group_head != NULL)
+    group_settled(ctx, user, op->group_head);
   else
-    op_settled(ctx, user, (struct hf_op *)(void *)unit);
+    (void)op_settled(ctx, user, op);
   user_progress(ctx, user);
 }
 
@@ -217,7 +234,7 @@ static void run_list(rt_ctx *ctx, struct user_actor *user, struct op_list *list)
   *list = (struct op_list){0};
   for (struct hf_op *op = op_list_take(&taken); op != NULL; op = op_list_take(&taken)) {
     if (user->state != USER_READY) {
-      op_list_append(&user->work->retry, op);
+      user_retry(ctx, user, op);
       continue;
     }
     op->state = op->state == OP_WAITING ? OP_NEW : op->state;

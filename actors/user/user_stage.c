@@ -95,7 +95,8 @@ static void unit_reset(const rt_ctx *ctx, const struct user_actor *user, struct 
       .partition = hf_id_partition(op->user, hf_setup_of(ctx)->partition_bits),
       .user = op->user,
       .has_key = op->has_key,
-      .probe = op->has_key && !user->all_keys_recent,
+      /* A group must learn of all its known keys at once, because they decide over each other. */
+      .probe = op->has_key && (op->group_head != NULL || !user->all_keys_recent),
   };
 }
 
@@ -113,25 +114,34 @@ static void outcome_set(struct hf_op *op, const struct user_actor *user, enum hf
   };
 }
 
-/* A refusal that the ledger never judged for ever: malformed against the asset's scale. */
+/* What is malformed against the asset's scale, or another body of a known key, is remembered for
+ * nobody. */
 static bool is_outcome(enum hf_error error)
 {
-  return hf_error_info(error)->status != 400;
+  unsigned status = hf_error_info(error)->status;
+  return status != 400 && error != HF_E_IDEMPOTENCY_CONFLICT;
 }
 
-static void op_persist(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
+/* Sends an op, or a group's members that are chained to it by their units. */
+static void op_persist(rt_ctx *ctx, struct user_actor *user, struct hf_op *first)
 {
-  struct store_unit *unit = &op->unit;
+  struct store_unit *unit = &first->unit, *last = unit;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
-  op->state = OP_PENDING;
-  op->judged_us = rt_now_us(ctx);
-  user->work->pending++;
-  if (op->has_key)
-    key_set_add(&user->work->keys, op);
+  for (struct store_unit *each = unit; each != NULL; each = each->next) {
+    struct hf_op *op = (struct hf_op *)(void *)each;
+    CHECK(each->entries_count > 0 || each->has_outcome);
+    op->state = OP_PENDING;
+    op->judged_us = rt_now_us(ctx);
+    user->work->pending++;
+    if (op->has_key)
+      key_set_add(&user->work->keys, op);
+    last = each;
+  }
   if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) == RT_OK)
     return;
-  unit->status = STORE_UNAVAILABLE; /* no room: as if the store had handed it back */
-  user_settled(ctx, user, unit);
+  for (struct store_unit *each = unit; each != NULL; each = each->next)
+    each->status = STORE_UNAVAILABLE; /* no room: as if the store had handed it back */
+  user_settled(ctx, user, last);
 }
 
 /* Judges one op on the staged state. True: it has an outcome to persist; false: it is answered or,
@@ -209,31 +219,66 @@ static void group_refuse(rt_ctx *ctx, struct user_actor *user, struct hf_op *hea
   }
 }
 
+/* A member that was refused under its key before, or under another body. */
+static struct hf_op *group_spoiled(struct hf_op *head)
+{
+  for (struct hf_op *op = head; op != NULL; op = op->group_next)
+    if (op->state == OP_DONE && op->error != HF_OK)
+      return op;
+  return NULL;
+}
+
 static void group_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
 {
-  struct hf_op *refused = group_stage(ctx, user, head), *last = NULL;
+  struct hf_op *refused = group_spoiled(head), *first = NULL, *last = NULL;
+  if (refused == NULL)
+    refused = group_stage(ctx, user, head);
   if (refused != NULL)
     group_refuse(ctx, user, head, refused);
-  bool persist = refused == NULL || refused->unit.has_outcome;
+  if (refused != NULL && !is_outcome(refused->error)) {
+    user_finish_each(ctx, user, head);
+    return;
+  }
   for (struct hf_op *op = head; op != NULL; op = op->group_next) {
     if (op->state == OP_DONE)
       continue;
-    op->unit.tied = true;
+    if (last != NULL) {
+      last->unit.tied = true;
+      last->unit.next = &op->unit;
+    } else {
+      first = op;
+    }
     last = op;
   }
-  if (last != NULL)
-    last->unit.tied = false;
-  /* The last answer gives the group away: remember what comes next before each. A store without
-   * room hands a member straight back; the rest of the group then waits with it. */
-  for (struct hf_op *op = head, *next; op != NULL && user->state == USER_READY; op = next) {
-    next = op->group_next;
-    if (op->state == OP_DONE)
-      continue;
-    if (persist)
-      op_persist(ctx, user, op);
+  CHECK(first != NULL);
+  op_persist(ctx, user, first);
+}
+
+/* What no ledger needs to see: a key that stands twice in the group, a member that would change
+ * another user too, or one without a key. True: the group is answered, and nothing is remembered. */
+static bool group_malformed(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
+{
+  struct key_set seen = {0};
+  struct hf_op *wrong = NULL;
+  enum hf_error why = HF_OK;
+  for (struct hf_op *op = head; op != NULL && wrong == NULL; op = op->group_next) {
+    if (!op->has_key)
+      why = HF_E_KEY_REQUIRED;
+    else if (op->command.type == LEDGER_T_TRANSFER || op->user != head->user)
+      why = HF_E_CROSS_USER_ATOMIC;
+    else if (key_set_find(&seen, &op->command.key) != NULL)
+      why = HF_E_IDEMPOTENCY_CONFLICT;
     else
-      user_finish(ctx, user, op, op->error);
+      key_set_add(&seen, op);
+    wrong = why != HF_OK ? op : NULL;
   }
+  key_set_deinit(&seen);
+  if (wrong == NULL)
+    return false;
+  for (struct hf_op *op = head; op != NULL; op = op->group_next)
+    op->error = op == wrong ? why : HF_E_BATCH_ABORTED;
+  user_finish_each(ctx, user, head);
+  return true;
 }
 
 void user_expire(rt_ctx *ctx, struct user_actor *user)
@@ -241,12 +286,13 @@ void user_expire(rt_ctx *ctx, struct user_actor *user)
   const struct ledger_hold *hold;
   int64_t now_us = user_wall_us(ctx);
   while (user->state == USER_READY && catalog_of(ctx) != NULL) {
-    const struct ledger_user *state = user->work->staged != NULL ? user->work->staged : &user->committed;
+    const struct ledger_user *state = user_newest(user);
     hold = ledger_user_expired(state, now_us);
     if (hold == NULL)
       return;
     struct hf_op *op = hf_op_new();
     op->user = user->committed.id;
+    op->group_left = 1;
     op->command.type = LEDGER_T_EXPIRE;
     op->command.ref = hold->id;
     op->command.asset = hold->asset;
@@ -298,11 +344,13 @@ void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
     user_finish_all(ctx, user, op, late_error(op));
     return;
   }
+  if (op->group_next != NULL && group_malformed(ctx, user, op))
+    return;
   if (key_known(ctx, user, op))
     return;
   user_expire(ctx, user);
   if (user->state != USER_READY) { /* the store had no room for the expiry */
-    op_list_append(&user->work->retry, op);
+    user_retry(ctx, user, op);
     return;
   }
   if (!user_prepare(ctx, user, op))

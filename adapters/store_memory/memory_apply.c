@@ -42,14 +42,14 @@ static void user_apply(struct memory_store *store, uint8_t action, const struct 
     user = hf_arena_alloc(&store->arena, sizeof *user);
     user->row.id = row->id;
     user->row.created_us = row->created_us;
+    user->row.kind = row->kind;
+    user->row.external_id = memory_text_copy(&store->arena, row->external_id);
+    user->row.profile = memory_text_copy(&store->arena, row->profile);
     HASH_ADD(hh, partition->users, row.id, sizeof user->row.id, user);
     serial_used(store, row->id);
   }
   CHECK(user != NULL);
-  user->row.kind = row->kind;
   user->row.status = row->status;
-  user->row.external_id = memory_text_copy(&store->arena, row->external_id);
-  user->row.profile = memory_text_copy(&store->arena, row->profile);
 }
 
 static void name_apply(struct memory_store *store, uint8_t action, const struct store_name_row *row)

@@ -80,7 +80,8 @@ static enum store_status list_add(struct sqlite_db *db, struct store_request *re
   size_t at = list->entries_count++;
   hf_id op = ledger_entry_op(entry, db->partition_bits);
   list->entries[at] = *entry;
-  enum store_status status = sqlite_get_metadata(db, op, &request->arena, &list->metadata[at], NULL);
+  enum store_status status =
+    sqlite_get_metadata(db, op, &request->arena, &list->metadata[at], NULL);
   if (status == STORE_OK && entry->op_index == 0)
     status = list_reversals(db, request, at);
   return status;

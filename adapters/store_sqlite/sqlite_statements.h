@@ -45,7 +45,7 @@
   X(OUTCOME_EACH, "SELECT " SQLITE_OUTCOME_COLUMNS " FROM outcomes WHERE partition=?1 "            \
                   "ORDER BY id")                                                                   \
   X(USER_INSERT, "INSERT INTO users(" SQLITE_USER_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6)")           \
-  X(USER_UPDATE, "UPDATE users SET kind=?2,status=?3,external_id=?5,profile=?6 WHERE id=?1")       \
+  X(USER_UPDATE, "UPDATE users SET status=?2 WHERE id=?1")                                         \
   X(USER_GET, "SELECT " SQLITE_USER_COLUMNS " FROM users WHERE id=?1")                             \
   X(USER_EXISTS, "SELECT 1 FROM users WHERE id=?1")                                                \
   X(USER_MAX, "SELECT max(id) FROM users WHERE id BETWEEN ?1 AND ?2")                              \
@@ -97,7 +97,7 @@
   X(REVERSAL_OF, "SELECT op,amount FROM reversals WHERE original=?1 ORDER BY op")                  \
   X(META_INSERT, "INSERT INTO entry_metadata(op,salt,json) VALUES(?1,?2,?3)")                      \
   X(META_ERASE, "UPDATE entry_metadata SET salt=NULL,json=NULL WHERE op=?1")                       \
-  X(META_GET, "SELECT json,salt FROM entry_metadata WHERE op=?1")                                       \
+  X(META_GET, "SELECT json,salt FROM entry_metadata WHERE op=?1")                                  \
   X(MARK_GET, "SELECT seq FROM projection_marks WHERE partition=?1")                               \
   X(MARK_SET, "INSERT INTO projection_marks(partition,seq) VALUES(?1,?2) "                         \
               "ON CONFLICT(partition) DO UPDATE SET seq=excluded.seq")                             \

@@ -43,13 +43,16 @@ static enum store_status write_user(struct sqlite_db *db, uint8_t action,
   sqlite3_stmt *write = sqlite_db_use(db, update ? SQL_USER_UPDATE : SQL_USER_INSERT);
   CHECK(update || action == STORE_INSERT);
   sqlite_bind_id(write, 1, sqlite_order(user->id, db->partition_bits));
+  if (update) {
+    sqlite_bind_id(write, 2, user->status);
+    return run(db, write, true);
+  }
   sqlite_bind_id(write, 2, user->kind);
   sqlite_bind_id(write, 3, user->status);
-  if (!update)
-    sqlite_bind_time(write, 4, user->created_us);
+  sqlite_bind_time(write, 4, user->created_us);
   sqlite_bind_text(write, 5, user->external_id);
   sqlite_bind_text(write, 6, user->profile);
-  return run(db, write, update);
+  return run(db, write, false);
 }
 
 static enum store_status write_name(struct sqlite_db *db, uint8_t action,

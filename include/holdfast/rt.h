@@ -41,7 +41,7 @@ static inline uint64_t rt_id_serial(rt_id id) { return id & ((1ull << RT_SERIAL_
  *   RT_AGAIN  no room (send only): the caller refuses upstream; nothing was sent
  *   RT_WAIT   load only: the actor opens its gate later with rt_open_gate
  *   RT_STOP   the actor is finished: it is passivated without failing
- *   RT_FAIL   the actor failed: waiters are answered, state dropped, reloaded on the next message */
+ *   RT_FAIL   the actor failed: waiters are answered, state dropped, loaded on the next message */
 typedef enum rt_status { RT_OK, RT_AGAIN, RT_WAIT, RT_STOP, RT_FAIL } rt_status;
 
 enum {
@@ -98,7 +98,7 @@ typedef struct rt_class {
   uint16_t state_bytes;  /* <= 4096 */
   uint32_t stash_max;    /* messages kept while the gate is closed; more: RT_OP_OVERLOADED */
   uint64_t idle_us;      /* passivated after that long without a message; 0: only under the cap */
-  const uint8_t *may_ask; /* kinds that it may ask, 0-terminated; NULL: none. Checked in sim+debug */
+  const uint8_t *may_ask; /* kinds that it may ask, 0-terminated; NULL: none. Checked */
   /* The actor comes to life. RT_OK: ready. RT_WAIT: gate closed until rt_open_gate. */
   rt_status (*load)(rt_ctx *ctx, void *state);
   /* One message. Must not keep `env`. */
@@ -156,7 +156,7 @@ void rt_timer_stop(rt_ctx *ctx, uint64_t timer);
 
 /* A blocking or CPU-heavy job: fn(arg) on a thread of pool `pool` (key % threads picks it, so jobs
  * of one key run in order), then a message `done_op` with payload.p.ptr = arg to the caller.
- * RT_AGAIN: the pool's queue is full. Under the simulator fn runs inline, its answer comes later. */
+ * RT_AGAIN: the pool's queue is full. Under the simulator fn runs inline, answered later. */
 rt_status rt_work(rt_ctx *ctx, unsigned pool, uint64_t key, void (*fn)(void *arg), void *arg,
                   uint16_t done_op);
 
@@ -223,7 +223,7 @@ struct rt_pool_config {
 
 struct rt_config {
   unsigned loops;                 /* >= 1 */
-  unsigned shards;                /* power of two <= RT_SHARDS_MAX; shard s lives on loop s % loops */
+  unsigned shards;                /* power of two <= RT_SHARDS_MAX; shard s is on loop s % loops */
   const rt_class *const *classes; /* classes[i]->kind unique; NULL-terminated */
   const struct rt_pool_config *pools;
   unsigned pools_count;

@@ -36,7 +36,7 @@
   X(test_load_user_when_new_then_a_row_and_nothing_else)                                           \
   X(test_load_user_when_many_assets_then_the_newest_entry_of_each)                                 \
   X(test_load_user_when_many_holds_and_blocks_then_the_open_ones_by_id)                            \
-  X(test_get_user_when_updated_then_the_new_row)                                                   \
+  X(test_get_user_when_updated_then_only_the_status_is_new)                                        \
   X(test_get_user_when_texts_are_unusual_then_they_come_back_byte_for_byte)                        \
   X(test_get_op_when_asked_by_entry_then_the_whole_op)                                             \
   X(test_get_op_when_id_is_no_op_then_not_found)                                                   \

@@ -104,29 +104,26 @@ void test_load_user_when_many_holds_and_blocks_then_the_open_ones_by_id(void **s
   check_loaded(world, neighbour);
 }
 
-void test_get_user_when_updated_then_the_new_row(void **state)
+void test_get_user_when_updated_then_only_the_status_is_new(void **state)
 {
   struct store_world *world = world_of(state);
-  struct world_user *user = world_user_add(world, 0, NULL, "{\"a\":1}");
+  struct world_user *user = world_user_add(world, 0, "ext", "{\"a\":1}");
   struct store_row row = {.table = STORE_T_USER, .action = STORE_UPDATE};
   struct store_request *request = store_request_new(STORE_GET_USER);
 
   world_must_commit(world);
-  row.user = user->row;
-  row.user.kind = HF_USER_REGISTERED;
+  row.user.id = user->row.id;
   row.user.status = LEDGER_CLOSED;
-  row.user.created_us = 1; /* is not updated */
-  row.user.external_id = (struct store_text){.at = "ext", .size = 3};
-  row.user.profile = (struct store_text){0};
+  row.user.kind = (uint8_t)!user->row.kind;
   world_stage_rows(world, 0, &row, 1);
   world_must_commit(world);
   request->get_user.id = user->row.id;
   world_read(world, request, STORE_OK);
-  assert_int_equal(request->get_user.out.kind, HF_USER_REGISTERED);
   assert_int_equal(request->get_user.out.status, LEDGER_CLOSED);
+  assert_int_equal(request->get_user.out.kind, user->row.kind);
   assert_int_equal(request->get_user.out.created_us, user->row.created_us);
   check_text(request->get_user.out.external_id, "ext");
-  check_text(request->get_user.out.profile, NULL);
+  check_text(request->get_user.out.profile, "{\"a\":1}");
   store_request_free(request);
 }
 

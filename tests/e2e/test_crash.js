@@ -28,7 +28,10 @@ function draw() {
   const kind = random(10);
   if (kind < 3) body.type = 'grant';
   else if (kind < 5) body.type = 'spend';
-  else if (kind < 7) { body.type = 'transfer'; body.to_user_id = users[(user + 1 + random(USERS - 1)) % USERS]; }
+  else if (kind < 7) {
+    body.type = 'transfer';
+    body.to_user_id = users[(user + 1 + random(USERS - 1)) % USERS];
+  }
   else if (kind < 9 || holds.length === 0) body.type = 'hold';
   else {
     const hold = holds.splice(random(holds.length), 1)[0];
@@ -100,7 +103,8 @@ function expected() {
       if (entry.to in sum) sum[entry.to] += cents(entry.amount);
       if (entry.to.startsWith('sys:spend')) sum.spent += cents(entry.amount);
     }
-    if (op.body.type === 'transfer') sums.get(op.body.to_user_id).claimable += cents(op.body.amount);
+    if (op.body.type === 'transfer')
+      sums.get(op.body.to_user_id).claimable += cents(op.body.amount);
   }
   return sums;
 }
@@ -120,7 +124,8 @@ async function main() {
     await server.ended;
     server = await start(data);
   }
-  // Every key once more: acknowledged ones replay, the others get their one outcome now, and keep it.
+  // Every key once more: acknowledged ones replay, the others get their one outcome now and keep
+  // it.
   for (const pass of [1, 2])
     for (let at = 0; at < ops.length; at += 64)
       await Promise.all(ops.slice(at, at + 64).map(async (op) => {
@@ -132,7 +137,7 @@ async function main() {
     assert.strictEqual(reply.status, 200, reply.text);
     const coin = reply.json.balances.COIN;
     const sum = sums.get(id);
-    if (coin === undefined) { assert.deepStrictEqual(sum, { claimable: 0n, held: 0n, spent: 0n }); continue; }
+    assert.ok(coin, `balances of ${id}`);
     assert.strictEqual(cents(coin.claimable), sum.claimable, `claimable of ${id}`);
     assert.strictEqual(cents(coin.held), sum.held, `held of ${id}`);
     assert.strictEqual(cents(coin.spent_total), sum.spent, `spent by ${id}`);
@@ -144,7 +149,8 @@ async function main() {
   }
   fs.rmSync(data, { recursive: true });
   const done = ops.filter((op) => op.status === 201).length;
-  console.log(`${ROUNDS} kills, ${ops.length} operations, ${done} applied, ${ops.length - done} refused`);
+  const refused = ops.length - done;
+  console.log(`${ROUNDS} kills, ${ops.length} operations, ${done} applied, ${refused} refused`);
 }
 
 main().catch((error) => { console.error(error); process.exit(1); });

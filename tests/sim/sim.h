@@ -45,7 +45,7 @@ enum sim_request_state { SIM_IDLE, SIM_ASKED, SIM_RETRY, SIM_FINAL };
 
 struct sim_request { /* one idempotency key, from its first send to its final outcome */
   uint32_t number;
-  uint8_t group;       /* members of an atomic batch that begins here, 1: alone; 0: a later member */
+  uint8_t group;       /* members of the atomic batch that begins here; 1: alone; 0: a later one */
   uint8_t state; /* enum sim_request_state */
   uint8_t type;
   uint8_t bucket;

@@ -67,7 +67,9 @@ static void check_key(struct checker *checker, const struct ledger_entry *entry)
     checker->applied[i]++;
     checker->applied_op[i] = entry->id;
     if (entry->type != request->type || world->users[request->user].id != entry->user)
-      sim_fail(world, "entry of request %u (type %u, user %u, group %u) has type %u of user %llu", request->number, request->type, request->user, request->group, entry->type, (unsigned long long)entry->user);
+      sim_fail(world, "entry of request %u (type %u, user %u) has type %u of user %llu",
+               request->number, request->type, request->user, entry->type,
+               (unsigned long long)entry->user);
     if (request->amount != 0 && request->type != LEDGER_T_REVERSE &&
         narrow(entry->amount) != (request->amount < 0 ? -request->amount : request->amount))
       sim_fail(world, "entry of request %u has another amount", request->number);

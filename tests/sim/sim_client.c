@@ -84,7 +84,8 @@ static void request_make(struct sim_world *world, struct sim_request *request)
   if (request->type == LEDGER_T_CAPTURE || request->type == LEDGER_T_VOID ||
       request->type == LEDGER_T_REVERSE)
     request_refer(world, request);
-  if (request->type == LEDGER_T_VOID || (request->type == LEDGER_T_REVERSE && sim_chance(world, 600)))
+  bool reverses = request->type == LEDGER_T_REVERSE;
+  if (request->type == LEDGER_T_VOID || (reverses && sim_chance(world, 600)))
     request->amount = 0;
   request_digests(request);
 }
@@ -297,7 +298,7 @@ static void ask_view(rt_ctx *ctx, struct sim_world *world)
 static void tick(rt_ctx *ctx, struct sim_world *world)
 {
   uint64_t now_us = rt_now_us(ctx);
-  if (!prepare(ctx, world))
+  if (world->requests_max == 0 || !prepare(ctx, world))
     return;
   for (unsigned i = 0; i < world->requests_count; i++) {
     struct sim_request *request = &world->requests[i];

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_leaks.h"
 
 #define START_WALL_US 1750000000000000ull
 #define PHASE_ONE_US 60000000ull  /* virtual */
+#define DRAIN_US 60000000ull
 #define PHASE_TWO_US 600000000ull /* virtual: by then every request must be final */
 
 static void loop_start(void *arg, rt_ctx *ctx)
@@ -56,6 +58,7 @@ static void runtime_up(struct sim_world *world)
 
 static void crash(struct sim_world *world)
 {
+  sim_leaks_expected();
   driver_sim_crash(world->driver, world->runtime);
   sim_client_forget(world);
   pool_port_free(world->port);
@@ -163,7 +166,10 @@ static uint64_t run_seed(uint64_t seed, unsigned ops, bool verbose, char failure
            (unsigned long long)world->store.injected, world->views_checked,
            (unsigned long long)(driver_sim_now_us(world->driver) / 1000u));
   uint64_t trace = driver_sim_trace(world->driver);
-  driver_sim_crash(world->driver, world->runtime);
+  world->requests_max = 0; /* the clients send no more */
+  rt_stop(world->runtime, DRAIN_US);
+  if (!rt_join(world->runtime))
+    sim_fail(world, "the drain did not end");
   sim_client_forget(world);
   pool_port_free(world->port);
   sim_store_deinit(&world->store);

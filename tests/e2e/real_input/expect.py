@@ -18,7 +18,6 @@ class Expected:
         self.sums = {}       # operation -> amount
         self.prefund = {}    # user -> amount
         self.balances = {}   # user -> amount
-        self.spent = {}
 
     def reject(self, line, code):
         self.rejected[code] = self.rejected.get(code, 0) + 1
@@ -82,17 +81,19 @@ def transfers(folder, name):
 
 
 def bank(folder, name):
-    """Also, by account, the bank's own balance after its last line of its last day, when the bank's
-    running balances of that account can be reproduced from its lines in the file's order."""
+    """Also what the bank itself says: the balances on the lines of each account's last day, one of
+    which is its end balance, and the end balance itself where the lines are in their true order."""
     want = Expected("CZK", 2)
-    own, broken = {}, set()
-    running = {}
+    running, broken, own, last_day = {}, set(), {}, {}
     for _, row in rows(folder, name):
         account, amount = row["account_id"], units(row["amount"], 2)
         running[account] = running.get(account, 0) + (amount if row["type"] == "PRIJEM" else -amount)
-        if units(row["balance"], 2) != running[account]:
-            broken.add(account)
         own[account] = units(row["balance"], 2)
+        if own[account] != running[account]:
+            broken.add(account)
+        if last_day.setdefault(account, (row["date"], set()))[0] != row["date"]:
+            last_day[account] = (row["date"], set())
+        last_day[account][1].add(own[account])
     for _, day in itertools.groupby(rows(folder, name), key=lambda item: item[1]["date"]):
         day = list(day)
         for kind in ("credit", "debit"):
@@ -104,8 +105,9 @@ def bank(folder, name):
                 want.lines += 1
                 want.users.add(account)
                 if not credit and want.balances.get(account, 0) < amount:
-                    raise AssertionError(f"account {account} is short: the order is not what it should be")
+                    raise AssertionError(f"account {account} is short in this order")
                 want.count("deposit" if credit else "spend", amount)
                 want.move(account, amount if credit else -amount)
-    want.banks_own = {account: own[account] for account in own if account not in broken}
+    want.own_end = {account: own[account] for account in own if account not in broken}
+    want.own_last_day = {account: balances for account, (_, balances) in last_day.items()}
     return want
