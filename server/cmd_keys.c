@@ -65,6 +65,19 @@ static int keys_create(struct store_engine *engine, const struct options *option
   return EXIT_DONE;
 }
 
+/* The inside of a JSON string, or text that does nothing to a terminal: names come from clients. */
+static void name_print(const char *name, bool json)
+{
+  for (const unsigned char *at = (const unsigned char *)name; *at != '\0'; at++) {
+    if (*at < 0x20u || *at == 0x7fu)
+      printf("\\u%04x", *at);
+    else if (json && (*at == '"' || *at == '\\'))
+      printf("\\%c", *at);
+    else
+      putchar(*at);
+  }
+}
+
 static int keys_list(struct store_engine *engine, const struct options *options)
 {
   char created[HF_TIME_TEXT_MAX];
@@ -80,7 +93,9 @@ static int keys_list(struct store_engine *engine, const struct options *options)
            options->json ? (key->revoked_us != 0 ? "true" : "false")
                          : (key->revoked_us != 0 ? "revoked" : "valid  "));
     scopes_print(key->scopes);
-    printf(options->json ? "\",\"name\":\"%s\"}\n" : " %s\n", key->name);
+    printf(options->json ? "\",\"name\":\"" : " ");
+    name_print(key->name, options->json);
+    printf(options->json ? "\"}\n" : "\n");
   }
   store_request_free(catalog);
   return EXIT_DONE;

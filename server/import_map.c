@@ -79,7 +79,7 @@ struct import_text import_map_group(const struct import_map *map,
 static enum hf_error say(char detail[IMPORT_DETAIL_MAX], enum hf_error error, const char *name,
                          const char *text)
 {
-  snprintf(detail, IMPORT_DETAIL_MAX, "%s: %s", name, text);
+  snprintf(detail, IMPORT_DETAIL_MAX, "%.64s: %.120s", name, text);
   return error;
 }
 
@@ -443,7 +443,7 @@ enum hf_error import_map_row(struct import_map *map, const struct import_record 
   row->line = record->line;
   row->type = type;
   row->amount = amount;
-  row->credit = takes_from_nothing(type, amount);
+  row->credit = map->users_only || takes_from_nothing(type, amount);
   row->effective_us = effective_us;
   row->metadata = metadata;
   *ret_row = row;

@@ -39,6 +39,7 @@ struct import_row {     /* one line that means something; one block of memory bu
   struct import_row *before, *after; /* among what the payee waits for */
   bool started;                      /* was sent, and is not back */
   bool came_back;                    /* had to be sent again */
+  bool sure, released;               /* see import_users.h */
 };
 void import_row_free(struct import_row *row);
 

@@ -199,7 +199,7 @@ static bool row_start(rt_ctx *ctx, struct import_run *run, struct import_row *ro
     return false;
   }
   run->warming += !row->payer->warm;
-  import_users_started(row);
+  import_users_started(&run->users, row);
   return true;
 }
 
@@ -350,7 +350,8 @@ static void op_done(rt_ctx *ctx, struct import_run *run, struct hf_op *op)
         run->report->disordered++;
       size_t count = 0;
       const struct ledger_entry *entries = hf_op_entries(op, &count);
-      import_users_applied(row, &entries[count - 1u].after);
+      const struct ledger_entry *last = &entries[count - 1u];
+      import_users_applied(row, last->version, last->after.bucket[LEDGER_CLAIMABLE]);
       import_report_done(run->report, row->type, row->line == 0, row->amount, op->replayed);
       row_done(run, row);
     } else {
@@ -414,7 +415,7 @@ static void lookup_done(rt_ctx *ctx, struct import_run *run, struct store_reques
                 0);
   }
   store_request_free(request);
-  /* One goes in its place; all of them, when none may look any more or none is left to wake them. */
+  /* One goes in its place; all, when none may look any more or none is left to wake them. */
   bool all = run->in_vain >= LOOKUPS_IN_VAIN || run->lookups == 0;
   while (user_wake(run, &run->waiting) && all) {
   }

@@ -69,7 +69,7 @@ static void let_go(struct import_users *users, struct import_user *user)
   idle_add(users, user);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------ */
+/* ---- what the payee awaits ------------------------------------------------------------------- */
 
 static void await(struct import_user *payee, struct import_row *row)
 {
@@ -79,10 +79,14 @@ static void await(struct import_user *payee, struct import_row *row)
   else
     payee->awaited_first = row;
   payee->awaited_last = row;
+  if (payee->gate == NULL)
+    payee->gate = row;
 }
 
 static void await_no_more(struct import_user *payee, struct import_row *row)
 {
+  if (payee->gate == row)
+    payee->gate = row->after;
   if (row->before != NULL)
     row->before->after = row->after;
   else
@@ -93,20 +97,54 @@ static void await_no_more(struct import_user *payee, struct import_row *row)
     payee->awaited_last = row->before;
 }
 
+/* Releases what the user's own rows do not hold up any more. */
+static void open_gate(struct import_users *users, struct import_user *user)
+{
+  uint64_t barrier = user->taker == NULL ? UINT64_MAX : user->taker->number;
+  if (user->unsure != 0 && user->unsure < barrier)
+    barrier = user->unsure;
+  for (; user->gate != NULL && user->gate->number < barrier; user->gate = user->gate->after) {
+    user->gate->released = true;
+    import_users_ready(users, user->gate->payer);
+  }
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static bool is_taker(const struct import_row *row)
+{
+  return !row->credit && !row->sure;
+}
+
+static void find_taker(struct import_user *user, struct import_row *from)
+{
+  while (from != NULL && !is_taker(from))
+    from = from->next;
+  user->taker = from;
+}
+
 void import_users_add(struct import_users *users, struct import_row *row)
 {
   struct import_user *payer = user_of(users, row->user);
   row->payer = payer;
   row->next = NULL;
+  row->released = true;
+  if (row->to_user != NULL) {
+    row->payee = user_of(users, row->to_user);
+    if (row->payee == payer)
+      row->credit = true; /* refused in any case: it takes nothing */
+  }
   if (payer->last != NULL)
     payer->last->next = row;
   else
     payer->first = row;
   payer->last = row;
-  if (row->to_user != NULL) {
-    row->payee = user_of(users, row->to_user);
-    if (row->payee != payer)
-      await(row->payee, row);
+  if (payer->taker == NULL && is_taker(row))
+    payer->taker = row;
+  if (row->payee != NULL && row->payee != payer) {
+    row->released = row->credit;
+    await(row->payee, row);
+    open_gate(users, row->payee);
   }
   import_users_ready(users, payer);
 }
@@ -120,43 +158,51 @@ static bool is_settled(const struct import_user *user)
 static hf_amount debit_of(const struct import_row *row)
 {
   int effect = import_type_effect(row->type);
+  if (row->credit)
+    return 0;
   if (effect < 0)
     return row->amount;
   return effect > 0 && row->amount < 0 ? -row->amount : 0; /* an adjust */
 }
 
-/* Does it matter whether the user's rows that are under way are applied before this one? */
-static bool stands_alone(const struct import_user *user, const struct import_row *row)
+static bool is_sure(const struct import_user *user, const struct import_row *row)
 {
   hf_amount debit = debit_of(row), left;
-  return row->credit ||
-         (debit > 0 && hf_amount_sub(user->floor, user->debits, &left) && left >= debit);
+  if (row->credit || row->sure)
+    return true;
+  return debit > 0 && hf_amount_sub(user->floor, user->debits, &left) && left >= debit;
 }
 
 struct import_row *import_users_startable(const struct import_user *user)
 {
   struct import_row *row = user->first;
   if (row == NULL || user->halted || user->in_flight >= IMPORT_PIPELINE_MAX || !is_settled(user) ||
-      (row->payee != NULL && !is_settled(row->payee)))
+      (row->payee != NULL && !is_settled(row->payee)) || !row->released)
     return NULL;
-  if (user->in_flight > 0 && (!user->warm || !stands_alone(user, row)))
+  if (user->in_flight > 0 && (!user->warm || user->unsure != 0))
     return NULL;
   const struct import_row *brings = user->awaited_first;
-  bool waits = !row->credit && brings != NULL && brings->number < row->number;
-  return waits ? NULL : row;
+  bool alone = user->in_flight == 0 && (brings == NULL || brings->number > row->number);
+  return alone || is_sure(user, row) ? row : NULL;
 }
 
-void import_users_started(struct import_row *row)
+void import_users_started(struct import_users *users, struct import_row *row)
 {
   struct import_user *user = row->payer;
   CHECK(user->first == row);
+  row->sure = is_sure(user, row);
+  if (!row->sure)
+    user->unsure = row->number;
   user->first = row->next;
   if (user->first == NULL)
     user->last = NULL;
+  if (user->taker == row)
+    find_taker(user, row->next);
   row->next = NULL;
   row->started = true;
   user->in_flight++;
-  user->debits += debit_of(row); /* cannot overflow: it is at the most the floor, or one row's */
+  user->debits += debit_of(row); /* within the floor, but for a row that goes alone */
+  open_gate(users, user);
 }
 
 void import_users_back(struct import_row *row)
@@ -189,33 +235,37 @@ void import_users_resume(struct import_users *users, struct import_user *user)
       user->last = last;
     user->first = user->back;
     user->back = NULL;
+    user->unsure = 0; /* it is the first taker now, if there was one */
+    find_taker(user, user->first);
   }
   import_users_ready(users, user);
 }
 
-void import_users_applied(struct import_row *row, const struct ledger_balance *after)
+void import_users_applied(struct import_row *row, uint64_t version, hf_amount left)
 {
-  struct import_user *payer = row->payer, *payee = row->payee;
+  struct import_user *user = row->payer;
   CHECK(row->started);
-  payer->floor = after->bucket[LEDGER_CLAIMABLE];
-  payer->in_debt = after->bucket[LEDGER_DEBT] > 0;
-  if (payee == NULL || payee == payer || !payee->warm || payee->in_debt)
-    return;
-  if (!hf_amount_add(payee->floor, row->amount, &payee->floor))
-    payee->floor = 0;
+  if (version <= user->floor_version)
+    return; /* a transfer is told late: later rows know better */
+  user->floor_version = version;
+  user->floor = left;
 }
 
 void import_users_done(struct import_users *users, struct import_row *row)
 {
   struct import_user *payer = row->payer, *payee = row->payee;
-  payer->warm = payer->warm || row->started;
-  if (!row->started)
-    import_users_started(row); /* out of the queue */
+  bool sent = row->started;
+  if (!sent)
+    import_users_started(users, row); /* out of the queue */
   CHECK(payer->in_flight > 0);
   payer->in_flight--;
   payer->debits -= debit_of(row);
+  payer->warm = payer->warm || sent;
+  if (payer->unsure == row->number)
+    payer->unsure = 0;
   if (row->number > payer->answered)
     payer->answered = row->number;
+  open_gate(users, payer);
   if (payee != NULL && payee != payer) {
     await_no_more(payee, row);
     import_users_ready(users, payee);

@@ -1,11 +1,15 @@
 /* import_users.h - users of a file that are in use now, and which of their rows may go.
  *
- * Pure but for memory; one thread. The order that it keeps: rows of a user are started in order of
- * their numbers. One that takes something waits until every earlier row that brings its user
- * something from another one is done, and until those of its user's own rows that it may need are:
- * a row under way can come back undone and be started again behind it. So balances are at each
- * step what the file's order makes them, while rows that do not touch each other, and rows whose
- * funds are surely there, are under way side by side. A user's first row goes alone.
+ * Pure but for memory; one thread. What it keeps: every row ends as it would if all were done one
+ * after the other in the order of their numbers, although most are under way side by side, and
+ * although one may come back undone and be started again behind later ones.
+ * - Rows of a user are started in order; its first goes alone.
+ * - A row is *sure* when nothing can change its end: it takes nothing, or its user has the funds by
+ *   now, whatever else is under way. Sure rows go beside others.
+ * - Any other goes alone, when all earlier rows that bring its user something are done.
+ * - A transfer is *released* by its payee when each earlier row of that one is sure or done: money
+ *   must not come before a row that was to find it missing.
+ * Every wait is for a smaller number, so there is no deadlock.
  * Limit: IMPORT_USERS_MAX are remembered; of those without rows the oldest are forgotten first. */
 #ifndef HOLDFAST_IMPORT_USERS_H
 #define HOLDFAST_IMPORT_USERS_H
@@ -37,12 +41,15 @@ struct import_user {
   uint32_t in_flight;              /* of its own rows */
   uint64_t answered;               /* largest number of its own rows that are done */
   bool warm;                       /* a row of it was done: its actor is awake */
-  bool in_debt;                    /* what it gets may go to the debt first */
   hf_amount floor;                 /* it surely has that much to spend, but for ... */
   hf_amount debits;                /* ... what its rows under way take */
+  uint64_t floor_version;          /* of the user when the floor was told */
   struct import_row *first, *last; /* its own, not started */
   struct import_row *back;         /* started, and to be started again */
+  struct import_row *taker;        /* the first of those that is not sure yet */
+  uint64_t unsure;                 /* number of the one that is under way and not sure; 0: none */
   struct import_row *awaited_first, *awaited_last; /* that name it as payee, in order */
+  struct import_row *gate;                         /* the first of those that is not released */
   struct import_user *next_ready;
   struct import_user *next_asleep; /* the caller's own list */
   bool is_asleep;
@@ -63,13 +70,15 @@ void import_users_add(struct import_users *users, struct import_row *row);
  * user, or to one. */
 struct import_row *import_users_startable(const struct import_user *user);
 /* That row was sent. */
-void import_users_started(struct import_row *row);
+void import_users_started(struct import_users *users, struct import_row *row);
 /* It came back undone: its user is halted. import_users_resume starts it again, once none of its
  * rows is under way. */
 void import_users_back(struct import_row *row);
 void import_users_resume(struct import_users *users, struct import_user *user);
-/* A started row was applied, and left the payer with this balance. Before import_users_done. */
-void import_users_applied(struct import_row *row, const struct ledger_balance *after);
+/* A started row was applied: that is the payer's version, and what it has to spend, after it.
+ * Before import_users_done. What it brings its payee is not counted there: the payee's next row may
+ * know of it already. */
+void import_users_applied(struct import_row *row, uint64_t version, hf_amount left);
 /* The row is over (started or not): whoever waited for it is ready. Frees it. */
 void import_users_done(struct import_users *users, struct import_row *row);
 /* The user became known or failed: its rows, and those to it, may go. */

@@ -2,7 +2,9 @@
  *
  * Happy path: when the loop's partitions are open it reads the catalogue; a change asked of the
  *   home is written through the store, learnt by every loop, and then answered.
- * Ways to fail: the store does not answer (the first read is tried again; a change gets 503).
+ * Ways to fail: the store does not answer (the first read is tried again; a change gets 503); a
+ *   change may have happened (the catalogue is read again before the change is judged again, so
+ *   that no loop ever uses what another one does not know).
  * Invariants: changes are made one after the other; an asset's number is its place in the list. */
 #include "actors/catalog/catalog.h"
 
@@ -28,6 +30,7 @@ struct catalog_actor {
   struct hf_catalog_change *first, *last; /* changes that wait; the first is under way */
   bool reading;
   bool read_again; /* a change came while reading: that read may have missed it */
+  bool in_doubt;   /* the first change may have happened: it goes on when the read is done */
   /* A change that the home waits for and that this loop will know when it has read again. */
   struct hf_catalog_change *learning;
   rt_id learning_asker;
@@ -174,6 +177,8 @@ static void read_start(rt_ctx *ctx, struct catalog_actor *actor)
   }
 }
 
+static void change_start(rt_ctx *ctx, struct catalog_actor *actor);
+
 /* The first read makes the catalogue; a later one, after a change of unknown outcome, adds to
  * it. */
 static void read_done(rt_ctx *ctx, struct catalog_actor *actor, struct store_request *request)
@@ -201,6 +206,10 @@ static void read_done(rt_ctx *ctx, struct catalog_actor *actor, struct store_req
   actor->learning = NULL;
   if (change != NULL)
     rt_reply(ctx, actor->learning_asker, hf_corr(change), HF_LEARN_DONE, &change, sizeof change);
+  if (actor->in_doubt) {
+    actor->in_doubt = false;
+    change_start(ctx, actor);
+  }
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */
@@ -244,8 +253,10 @@ static enum hf_error judge_key(const struct catalog *catalog, struct hf_catalog_
   change->row.table = STORE_T_KEY;
   change->row.key = key;
   if (change->kind == CATALOG_ADD_KEY) {
+    change->existed =
+        known != NULL && change->rejudged && hf_hash_equal(&known->secret, &key->secret);
     if (known != NULL)
-      return HF_E_KEY_CONFLICT;
+      return change->existed ? HF_OK : HF_E_KEY_CONFLICT;
     if (catalog->keys_count >= HF_KEYS_MAX)
       return HF_E_LIMIT_EXCEEDED;
     key->created_us = now_us;
@@ -272,8 +283,6 @@ static void change_end(rt_ctx *ctx, struct catalog_actor *actor, enum hf_error e
   change->error = error;
   rt_reply(ctx, change->asker, change->corr, HF_ASSET_DONE, &change, sizeof change);
 }
-
-static void change_start(rt_ctx *ctx, struct catalog_actor *actor);
 
 static void change_learnt(rt_ctx *ctx, struct catalog_actor *actor)
 {
@@ -332,6 +341,13 @@ static void change_settled(rt_ctx *ctx, struct catalog_actor *actor, struct stor
   struct hf_catalog_change *change =
       (void *)((char *)unit - offsetof(struct hf_catalog_change, unit));
   CHECK(change == actor->first);
+  bool in_doubt = unit->status == STORE_UNKNOWN || unit->status == STORE_CONFLICT;
+  if (in_doubt && !change->rejudged) {
+    change->rejudged = true;
+    actor->in_doubt = true;
+    read_start(ctx, actor);
+    return;
+  }
   if (unit->status != STORE_OK) {
     change_end(ctx, actor,
                unit->status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
@@ -380,6 +396,7 @@ static rt_status catalog_handle(rt_ctx *ctx, void *state, const rt_env *env)
     change->corr = env->corr;
     change->next = NULL;
     change->existed = false;
+    change->rejudged = false;
     change->error = HF_OK;
     bool idle = actor->first == NULL;
     if (idle)

@@ -39,6 +39,7 @@ struct hf_catalog_change {
   rt_id asker;
   uint32_t corr;
   unsigned learning;           /* loops that have not answered yet */
+  bool rejudged;               /* once, after a commit that may have happened */
   struct store_unit unit;
   struct store_row row;
   struct hf_catalog_change *next;

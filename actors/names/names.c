@@ -12,18 +12,24 @@
 #include <stddef.h>
 #include <string.h>
 
+#define uthash_malloc(size) rt_alloc(size)
+#define uthash_free(block, size) rt_free(block)
+#include <uthash.h>
+
 #include "actors/actors.h"
 #include "actors/store/messages.h"
 #include "actors/user/op.h"
 
-#define CREATE_ATTEMPTS_MAX 8u
-#define CREATE_PAUSE_US 10000u
+struct claim {
+  struct hf_hash digest; /* hash key */
+  UT_hash_handle hh;
+};
 
 struct names_actor {
   bool open;               /* the partition is open: next_serial is known */
   uint64_t next_serial;
   struct hf_create *first, *last; /* that wait for the partition to open, or for another's insert */
-  bool pausing;            /* the timer runs that starts them */
+  struct claim *claims;    /* names whose insert is under way */
 };
 
 enum create_state { /* of a create, at its present actor */
@@ -144,6 +150,68 @@ static void add_user_rows(rt_ctx *ctx, struct names_actor *names, struct hf_crea
     memcpy(name->name.request.bytes, create->key.bytes, sizeof name->name.request.bytes);
 }
 
+/* ---- claims ---------------------------------------------------------------------------------- */
+
+static void create_wait(struct names_actor *names, struct hf_create *create)
+{
+  create->next = NULL;
+  if (names->last != NULL)
+    names->last->next = create;
+  else
+    names->first = create;
+  names->last = create;
+}
+
+/* The names that the create inserts here: 0 to 2. */
+static unsigned claim_digests(const rt_ctx *ctx, const struct hf_create *create,
+                              struct hf_hash digests[2])
+{
+  unsigned count = 0;
+  if (key_is_here(ctx, create))
+    digests[count++] = create->key;
+  if (id_is_here(ctx, create))
+    digests[count++] = external_digest(create);
+  return count;
+}
+
+static struct claim *claim_find(struct names_actor *names, const struct hf_hash *digest)
+{
+  struct claim *claim;
+  HASH_FIND(hh, names->claims, digest, sizeof *digest, claim);
+  return claim;
+}
+
+/* Two inserts of one name in one commit would only keep each other up: the second waits until the
+ * first is durable, and then finds it. False: it has to wait. */
+static bool claim_names(const rt_ctx *ctx, struct names_actor *names,
+                        const struct hf_create *create)
+{
+  struct hf_hash digests[2];
+  unsigned count = claim_digests(ctx, create, digests);
+  for (unsigned i = 0; i < count; i++)
+    if (claim_find(names, &digests[i]) != NULL)
+      return false;
+  for (unsigned i = 0; i < count; i++) {
+    struct claim *claim = rt_alloc(sizeof *claim);
+    claim->digest = digests[i];
+    HASH_ADD(hh, names->claims, digest, sizeof claim->digest, claim);
+  }
+  return true;
+}
+
+static void release_names(const rt_ctx *ctx, struct names_actor *names,
+                          const struct hf_create *create)
+{
+  struct hf_hash digests[2];
+  unsigned count = claim_digests(ctx, create, digests);
+  for (unsigned i = 0; i < count; i++) {
+    struct claim *claim = claim_find(names, &digests[i]);
+    CHECK(claim != NULL);
+    HASH_DEL(names->claims, claim);
+    rt_free(claim);
+  }
+}
+
 /* ---- the steps ------------------------------------------------------------------------------- */
 
 /* Answers whoever asked this actor: the front door, or the create's other home. */
@@ -155,15 +223,19 @@ static void create_end(rt_ctx *ctx, struct hf_create *create, enum hf_error erro
            sizeof create);
 }
 
-static void persist(rt_ctx *ctx, struct hf_create *create, enum create_state state)
+static void persist(rt_ctx *ctx, struct names_actor *names, struct hf_create *create,
+                    enum create_state state)
 {
   struct store_unit *unit = &create->unit;
   create->state = (uint8_t)state;
   unit->partition = here(ctx);
   unit->rows = create->rows;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
-  if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) != RT_OK)
-    create_end(ctx, create, HF_E_OVERLOADED);
+  if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) == RT_OK)
+    return;
+  if (state != CREATE_CONFIRMING)
+    release_names(ctx, names, create);
+  create_end(ctx, create, HF_E_OVERLOADED);
 }
 
 static void unit_begin(struct hf_create *create)
@@ -189,19 +261,23 @@ static void read_name(rt_ctx *ctx, struct hf_create *create, enum create_state s
 
 static void create_start(rt_ctx *ctx, struct names_actor *names, struct hf_create *create)
 {
+  if (!claim_names(ctx, names, create)) {
+    create_wait(names, create);
+    return;
+  }
   unit_begin(create);
   if (user_is_here(ctx, create)) {
     add_user_rows(ctx, names, create);
     if (key_is_here(ctx, create))
       add_key_row(ctx, create, STORE_INSERT, STORE_NAME_CONFIRMED);
-    persist(ctx, create, CREATE_INSERTING);
+    persist(ctx, names, create, CREATE_INSERTING);
     return;
   }
   CHECK(key_is_here(ctx, create));
   create->user = 0;
   create->created_us = (int64_t)rt_wall_us(ctx);
   add_key_row(ctx, create, STORE_INSERT, STORE_NAME_RESERVED);
-  persist(ctx, create, CREATE_RESERVING);
+  persist(ctx, names, create, CREATE_RESERVING);
 }
 
 /* The create goes to its external id's home; our own asker is kept beside the other's. */
@@ -219,7 +295,7 @@ static void ask_elsewhere(rt_ctx *ctx, struct hf_create *create)
   create_end(ctx, create, HF_E_OVERLOADED);
 }
 
-static void elsewhere_done(rt_ctx *ctx, struct hf_create *create)
+static void elsewhere_done(rt_ctx *ctx, struct names_actor *names, struct hf_create *create)
 {
   create->asker = create->second_asker;
   create->corr = create->second_corr;
@@ -231,7 +307,7 @@ static void elsewhere_done(rt_ctx *ctx, struct hf_create *create)
   }
   unit_begin(create);
   add_key_row(ctx, create, STORE_UPDATE, STORE_NAME_CONFIRMED);
-  persist(ctx, create, CREATE_CONFIRMING);
+  persist(ctx, names, create, CREATE_CONFIRMING);
 }
 
 static void key_read(rt_ctx *ctx, struct hf_create *create, const struct store_name_row *row)
@@ -259,30 +335,7 @@ static void id_read(rt_ctx *ctx, struct hf_create *create, const struct store_na
   create_end(ctx, create, create->replayed ? HF_OK : HF_E_EXTERNAL_ID_TAKEN);
 }
 
-static void create_wait(struct names_actor *names, struct hf_create *create)
-{
-  create->next = NULL;
-  if (names->last != NULL)
-    names->last->next = create;
-  else
-    names->first = create;
-  names->last = create;
-}
-
-/* A name was taken by an insert that is on its way in the same commit, and is not there yet. */
-static void create_again(rt_ctx *ctx, struct names_actor *names, struct hf_create *create)
-{
-  if (++create->attempts >= CREATE_ATTEMPTS_MAX) {
-    create_end(ctx, create, HF_E_IN_PROGRESS);
-    return;
-  }
-  create_wait(names, create);
-  if (!names->pausing)
-    rt_timer(ctx, CREATE_PAUSE_US, 0);
-  names->pausing = true;
-}
-
-static void name_read(rt_ctx *ctx, struct names_actor *names, struct store_request *request)
+static void name_read(rt_ctx *ctx, struct store_request *request)
 {
   struct hf_create *create = request->owner;
   struct store_name_row row = request->get_name.out;
@@ -295,15 +348,26 @@ static void name_read(rt_ctx *ctx, struct names_actor *names, struct store_reque
   else if (status == STORE_NOT_FOUND && create->state == CREATE_READING_KEY &&
            id_is_here(ctx, create))
     read_name(ctx, create, CREATE_READING_ID); /* then the external id conflicted */
-  else if (status == STORE_NOT_FOUND)
-    create_again(ctx, names, create);
   else
     create_end(ctx, create, HF_E_UNAVAILABLE);
 }
 
-static void create_settled(rt_ctx *ctx, struct store_unit *unit)
+static void start_waiting(rt_ctx *ctx, struct names_actor *names)
+{
+  struct hf_create *create = names->first;
+  names->first = names->last = NULL;
+  for (struct hf_create *next; create != NULL; create = next) {
+    next = create->next;
+    create->next = NULL;
+    create_start(ctx, names, create); /* it may have to wait again */
+  }
+}
+
+static void create_settled(rt_ctx *ctx, struct names_actor *names, struct store_unit *unit)
 {
   struct hf_create *create = (void *)((char *)unit - offsetof(struct hf_create, unit));
+  if (create->state != CREATE_CONFIRMING)
+    release_names(ctx, names, create);
   if (unit->status == STORE_CONFLICT && create->state != CREATE_CONFIRMING) {
     bool key = key_is_here(ctx, create);
     read_name(ctx, create, key ? CREATE_READING_KEY : CREATE_READING_ID);
@@ -325,7 +389,6 @@ static void create_come(rt_ctx *ctx, struct names_actor *names, const rt_env *en
   create->asker = env->from;
   create->corr = env->corr;
   create->state = CREATE_NEW;
-  create->attempts = 0;
   if (env->op == HF_CREATE) {
     create->second_asker = RT_ID_NONE;
     create->replayed = false;
@@ -335,17 +398,6 @@ static void create_come(rt_ctx *ctx, struct names_actor *names, const rt_env *en
     create_start(ctx, names, create);
   else
     create_wait(names, create);
-}
-
-static void start_waiting(rt_ctx *ctx, struct names_actor *names)
-{
-  while (names->first != NULL) {
-    struct hf_create *create = names->first;
-    names->first = create->next;
-    create->next = NULL;
-    create_start(ctx, names, create);
-  }
-  names->last = NULL;
 }
 
 static void names_opened(rt_ctx *ctx, struct names_actor *names, uint64_t next_serial)
@@ -362,35 +414,44 @@ static rt_status names_handle(rt_ctx *ctx, void *state, const rt_env *env)
   case HF_OPENED:
     names_opened(ctx, names, env->payload.u[0]);
     break;
-  case RT_OP_TIMER:
-    names->pausing = false;
-    start_waiting(ctx, names);
-    break;
   case HF_CREATE:
   case HF_RESERVE:
     create_come(ctx, names, env);
     break;
   case HF_RESERVE_DONE:
-    elsewhere_done(ctx, env->payload.p.ptr);
+    elsewhere_done(ctx, names, env->payload.p.ptr);
     break;
   case RT_OP_DOWN:
   case RT_OP_OVERLOADED:
   case RT_OP_EXPIRED: {
     struct hf_create *create = env->payload.p.ptr;
     create->error = HF_E_UNAVAILABLE;
-    elsewhere_done(ctx, create);
+    elsewhere_done(ctx, names, create);
     break;
   }
   case HF_READ_DONE:
-    name_read(ctx, names, env->payload.p.ptr);
+    name_read(ctx, env->payload.p.ptr);
     break;
   case HF_SETTLED:
-    create_settled(ctx, env->payload.p.ptr);
+    create_settled(ctx, names, env->payload.p.ptr);
+    start_waiting(ctx, names);
     break;
   default:
     CHECK(!"a message that the names actor does not know");
   }
   return RT_OK;
+}
+
+static void names_passivate(rt_ctx *ctx, void *state)
+{
+  struct names_actor *names = state;
+  struct claim *claim, *next;
+  (void)ctx;
+  HASH_ITER(hh, names->claims, claim, next)
+  {
+    HASH_DEL(names->claims, claim);
+    rt_free(claim);
+  }
 }
 
 static bool names_idle(const void *state)
@@ -409,4 +470,5 @@ const rt_class hf_names_class = {
     .may_ask = names_may_ask,
     .handle = names_handle,
     .idle = names_idle,
+    .passivate = names_passivate,
 };

@@ -19,9 +19,9 @@
   X(PEEK_DONE, "user", "front, sweep", "reply", "struct hf_peek *", "found, status, version")      \
   X(SET_STATUS, "front", "user", "ask", "struct hf_peek *", "open or close the user, durably")     \
   X(PERSIST, "user, names, transit, catalog", "store", "ask", "struct store_unit *",               \
-    "commit this unit, or chain of tied units, in order")                                                                   \
+    "commit this unit, or chain of tied units, in order")                                          \
   X(SETTLED, "store", "user, names, transit, catalog", "reply", "struct store_unit *",             \
-    "durable, or a hit, conflict or failure: see status; of a chain its last unit")                                          \
+    "durable, or a hit, conflict or failure: see status; of a chain its last unit")                \
   X(RESUME, "user", "store", "tell", "hf_id",                                                      \
     "the user knows what was handed back: its units are fresh again")                              \
   X(READ, "front, user, names, transit, catalog, sweep", "store", "ask", "struct store_request *", \

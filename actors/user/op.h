@@ -105,7 +105,6 @@ struct hf_create {
   int64_t created_us;
   /* the names actors' own */
   uint8_t state;
-  uint8_t attempts;
   rt_id asker;
   uint32_t corr;
   rt_id second_asker;

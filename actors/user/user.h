@@ -1,8 +1,8 @@
 /* user.h - the user actor's own state. Internal to actors/user.
  *
- * One per user that is awake: 144 bytes beside the balances, because a million of them may be.
- * `committed` is what the journal holds and what readers see; `staged` is that plus the ops on their
- * way to it, and exists only while there are some. */
+ * One per user that is awake: 128 bytes beside the balances, because a million of them may be.
+ * `committed` is what the journal holds and what readers see; `staged` is that plus the ops on
+ * their way to it, and exists only while there are some. */
 #ifndef HOLDFAST_USER_H
 #define HOLDFAST_USER_H
 
@@ -12,7 +12,7 @@
 #include "actors/user/op.h"
 
 #define USER_RESUME_RETRY_US 2000u
-#define USER_RECENT 2u /* settled keys that are remembered: quick retries need no commit */
+#define USER_RECENT 1u /* settled keys that are remembered: a quick retry needs no commit */
 
 enum user_state {
   USER_COLD,       /* must be read from the store before it can answer */

@@ -255,7 +255,7 @@ static void group_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *head
 }
 
 /* What no ledger needs to see: a key that stands twice in the group, a member that would change
- * another user too, or one without a key. True: the group is answered, and nothing is remembered. */
+ * another user too, or one without a key. True: the group is answered, nothing is remembered. */
 static bool group_malformed(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
 {
   struct key_set seen = {0};

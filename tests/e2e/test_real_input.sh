@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Four files of real data through the importer, against an independent computation in exact
 # integers: counts, sums, every balance to the last base unit, idempotent reruns, kill -9 in the
-# middle, replay and verify, and what both say about a database that somebody changed. The files are
-# read from $HOLDFAST_REAL_INPUT, or from ../shared/data beside the repository; without them the same
-# checks run over generated ones of the same shape, traps included.
+# middle, replay and verify, and what both say about a database that somebody changed. The files
+# are read from $HOLDFAST_REAL_INPUT, or from ../shared/data beside the repository; without them the
+# same checks run over generated ones of the same shape, traps included.
 # ctest: timeout=300 serial
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

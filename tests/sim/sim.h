@@ -81,6 +81,7 @@ struct sim_world {
   struct sim_store store;
   unsigned loops;
   unsigned live_actors_max;
+  unsigned overflow_max; /* of rt_config: small, so that asks are refused within the actors too */
   unsigned users_count, requests_max, inflight_max;
   bool healing;        /* phase 2 */
   bool verbose;

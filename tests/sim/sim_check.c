@@ -1,7 +1,8 @@
 /* The checkers. They read the journal's rows and add them up with code of their own: per asset the
  * sum over all accounts is zero, no bucket is negative, versions have no gap, the balances that an
- * entry carries are those of the sum, each key stands once, what was acknowledged is there and what
- * was refused is not, holds are resolved once, transit drains, hash chains hold. */
+ * entry carries are those of the sum, a refusal for want of funds was right, each key stands once,
+ * what was acknowledged is there and what was refused is not, holds are resolved once, transit
+ * drains, hash chains hold. */
 #include <string.h>
 
 #include "tests/sim/sim.h"
@@ -14,6 +15,11 @@ struct tally { /* of one user */
   struct hf_hash head;
   int64_t balance[SIM_ASSETS + 1u][ACCOUNTS]; /* debt: negative here */
   int64_t outside[SIM_ASSETS + 1u];           /* the system's side of this user's moves */
+};
+
+struct history { /* of one user: claimable after each version */
+  int64_t (*claimable)[SIM_ASSETS + 1u];
+  size_t count, room;
 };
 
 struct seen_hold {
@@ -31,6 +37,7 @@ struct seen_transfer {
 struct checker {
   struct sim_world *world;
   struct tally tallies[SIM_USERS_MAX];
+  struct history histories[SIM_USERS_MAX];
   struct seen_hold *holds;
   size_t holds_count;
   struct seen_transfer *transfers;
@@ -48,6 +55,19 @@ static struct tally *tally_of(struct checker *checker, hf_id user)
       return &checker->tallies[i];
     }
   return NULL;
+}
+
+static void history_add(struct checker *checker, const struct tally *tally)
+{
+  struct history *history = &checker->histories[tally - checker->tallies];
+  if (history->count == history->room) {
+    history->room = history->room == 0 ? 64u : 2u * history->room;
+    history->claimable =
+        rt_realloc(history->claimable, history->room * sizeof *history->claimable);
+  }
+  for (unsigned i = 0; i <= SIM_ASSETS; i++)
+    history->claimable[history->count][i] = tally->balance[i][LEDGER_CLAIMABLE];
+  history->count++;
 }
 
 static int64_t narrow(hf_amount amount)
@@ -165,6 +185,7 @@ static void check_entry(struct checker *checker, const struct ledger_entry *entr
       sim_fail(world, "user %llu version %llu: bucket %u carries another balance",
                (unsigned long long)entry->user, (unsigned long long)entry->version, i);
   }
+  history_add(checker, tally);
   check_key(checker, entry);
   check_hold(checker, entry);
   check_transfer(checker, entry);
@@ -213,6 +234,42 @@ static void check_requests(struct checker *checker, bool end)
       sim_fail(world, "request %u was acknowledged and is not there", i);
     if (request->error != HF_OK && applied != 0)
       sim_fail(world, "request %u was refused and is there", i);
+  }
+}
+
+/* A refusal for want of funds tells the version that it was judged on: they must be missing
+ * there. */
+static void check_refusal(struct checker *checker, const struct sim_request *asked)
+{
+  struct sim_world *world = checker->world;
+  const struct history *history = &checker->histories[asked->user];
+  struct store_request *request = store_request_new(STORE_GET_KEY_OP);
+  request->get_key_op.user = world->users[asked->user].id;
+  request->get_key_op.key = asked->key;
+  world->store.inner->ops->execute(world->store.inner, request);
+  const struct store_op *known = request->get_key_op.out;
+  if (request->status != STORE_OK || !known->refused) {
+    sim_fail(world, "the refusal of request %u was not kept", asked->number);
+  } else {
+    uint64_t version = known->outcome.version;
+    int64_t there = version == 0 || version > history->count
+                        ? 0
+                        : history->claimable[version - 1u][asked->asset];
+    if (version > history->count || there >= asked->amount)
+      sim_fail(world, "request %u was refused although the funds were there", asked->number);
+  }
+  store_request_free(request);
+}
+
+static void check_refusals(struct checker *checker)
+{
+  for (unsigned i = 0; i < checker->world->requests_count; i++) {
+    const struct sim_request *request = &checker->world->requests[i];
+    bool takes = request->type == LEDGER_T_SPEND || request->type == LEDGER_T_HOLD ||
+                 request->type == LEDGER_T_TRANSFER;
+    if (request->answers > 0 && request->group == 1u && takes &&
+        request->error == HF_E_INSUFFICIENT_FUNDS)
+      check_refusal(checker, request);
   }
 }
 
@@ -274,8 +331,11 @@ void sim_check(struct sim_world *world, bool end)
   for (uint32_t i = 0; i < 1u << world->setup.partition_bits; i++)
     scan_partition(checker, i);
   check_requests(checker, end);
+  check_refusals(checker);
   check_totals(checker, end);
   check_live(checker);
+  for (unsigned i = 0; i < SIM_USERS_MAX; i++)
+    rt_free(checker->histories[i].claimable);
   rt_free(checker->holds);
   rt_free(checker->transfers);
   rt_free(checker->applied);

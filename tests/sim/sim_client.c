@@ -6,6 +6,7 @@
 #include "tests/sim/sim.h"
 
 #define TICK_US 2000u
+#define OP_TWISTED 1u /* hf_op.index of an op whose body is not its key's */
 
 static struct sim_world *world_of(const rt_ctx *ctx)
 {
@@ -134,6 +135,10 @@ static void request_send(rt_ctx *ctx, struct sim_world *world, struct sim_reques
 {
   struct hf_op *op = op_make(world, request), **link = &op->group_next;
   CHECK(request->group > 0);
+  if (request->state == SIM_FINAL && request->group == 1u && sim_chance(world, 300)) {
+    op->index = OP_TWISTED;
+    op->command.request.bytes[0] ^= 1u;
+  }
   op->deadline_us = rt_now_us(ctx) + 1000u + sim_rand(world) % 2000000u;
   for (unsigned i = 1; i < request->group; i++) {
     *link = op_make(world, request + i);
@@ -193,12 +198,27 @@ static void group_final(struct sim_world *world, const struct sim_request *head)
       sim_fail(world, "atomic batch at request %u was done in part", head->number);
 }
 
+/* The key of a final request under another body: nothing but a conflict is an answer. */
+static void twisted_answered(struct sim_world *world, struct sim_request *request,
+                             struct hf_op *op)
+{
+  if (op->error != HF_E_IDEMPOTENCY_CONFLICT && !hf_error_info(op->error)->retryable)
+    sim_fail(world, "request %u with another body: %s", request->number,
+             hf_error_info(op->error)->code);
+  request->state = SIM_FINAL;
+  group_free(op);
+}
+
 static void request_answered(rt_ctx *ctx, struct sim_world *world, struct hf_op *op)
 {
   struct sim_request *request = op->owner;
   bool retry = false;
   request->op = NULL;
   world->inflight--;
+  if (op->index == OP_TWISTED) {
+    twisted_answered(world, request, op);
+    return;
+  }
   for (struct hf_op *member = op; member != NULL; member = member->group_next)
     retry = retry || hf_error_info(member->error)->retryable;
   if (retry) {
@@ -333,9 +353,30 @@ static void tick(rt_ctx *ctx, struct sim_world *world)
     ask_view(ctx, world);
 }
 
+/* What is shown is durable: the journal is as far, and says the same where it is no further. */
+static void view_check(struct sim_world *world, const struct hf_view *view)
+{
+  struct store_request *request = store_request_new(STORE_LOAD_USER);
+  request->load_user.id = view->user;
+  world->store.inner->ops->execute(world->store.inner, request);
+  const struct store_loaded_user *loaded = &request->load_user.out;
+  uint64_t version = loaded->entries_count == 0 ? 0 : loaded->entries[0].version;
+  if (request->status != STORE_OK || view->version > version)
+    sim_fail(world, "what is not durable was shown");
+  for (size_t i = 0; i < loaded->entries_count && view->version == version; i++)
+    for (unsigned j = 0; j < view->assets_count; j++)
+      if (view->assets[j].asset == loaded->entries[i].asset &&
+          memcmp(&view->assets[j].balance, &loaded->entries[i].after,
+                 sizeof view->assets[j].balance) != 0)
+        sim_fail(world, "another balance was shown than the journal has");
+  store_request_free(request);
+}
+
 static void view_answered(struct sim_world *world, struct hf_view *view)
 {
   world->view = NULL;
+  if (view->error == HF_OK)
+    view_check(world, view);
   if (view->error == HF_OK)
     world->views_checked++;
   else if (!hf_error_info(view->error)->retryable)

@@ -47,6 +47,7 @@ static void runtime_up(struct sim_world *world)
       .metrics = hf_actor_metrics,
       .metrics_count = HF_METRIC_COUNT,
       .live_actors_max = world->live_actors_max,
+      .overflow_max = world->overflow_max,
       .loop_start = loop_start,
       .loop_stop = loop_stop,
       .escalate = escalate,
@@ -89,6 +90,7 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops)
   world->setup.project_every_us = sim_chance(world, 500) ? 0 : 200000;
   world->users_count = 2u + (unsigned)(sim_rand(world) % 30u);
   world->live_actors_max = sim_chance(world, 300) ? 60u : 10000u;
+  world->overflow_max = sim_chance(world, 200) ? 16u + (unsigned)(sim_rand(world) % 64u) : 0;
   world->requests_max = ops;
   world->inflight_max = 1u + (unsigned)(sim_rand(world) % 60u);
   world->requests = rt_alloc((ops + 1u) * sizeof *world->requests);

@@ -96,7 +96,7 @@ static void test_transfer_when_in_transit_at_a_crash_then_the_restart_credits_it
 }
 
 /* Closed while the money is on its way: the credit cannot be refused, it is frozen. */
-static void test_transfer_when_the_payee_closes_meanwhile_then_the_credit_arrives_all_the_same(void **state)
+static void test_transfer_when_the_payee_closes_meanwhile_then_credited_still(void **state)
 {
   struct fixture *fixture = fixture_new((struct fixture_config){0});
   hf_id user = fixture_user(fixture, "a"), payee = fixture_user(fixture, "b");
@@ -309,7 +309,7 @@ int main(void)
       cmocka_unit_test(test_regress_2554_block_when_restarted_then_nothing_vanishes),
       cmocka_unit_test(test_transfer_when_the_process_dies_anywhere_then_done_once),
       cmocka_unit_test(test_transfer_when_in_transit_at_a_crash_then_the_restart_credits_it),
-      cmocka_unit_test(test_transfer_when_the_payee_closes_meanwhile_then_the_credit_arrives_all_the_same),
+      cmocka_unit_test(test_transfer_when_the_payee_closes_meanwhile_then_credited_still),
       cmocka_unit_test(test_transfer_when_the_payee_is_closed_then_frozen),
       cmocka_unit_test(test_commit_when_of_unknown_outcome_then_the_key_tells_one_outcome),
       cmocka_unit_test(test_commit_when_refused_then_what_stood_on_it_is_judged_again),

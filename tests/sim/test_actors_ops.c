@@ -258,6 +258,29 @@ static void test_key_when_submitted_fifty_times_at_once_then_one_effect(void **s
   fixture_free(fixture);
 }
 
+/* A repeated spend has no second effect, and none either on those that came behind it. */
+static void test_key_when_repeated_with_others_behind_it_then_judged_without_it(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  hf_id user = fixture_user(fixture, "a");
+  struct fixture_ask *asks[3];
+  (void)state;
+  must(fixture, OP(GRANT, 100));
+  must(fixture, fixture_op(fixture, user, LEDGER_T_SPEND, 80, "k"));
+  must(fixture, OP(GRANT, 40));
+  must(fixture, OP(GRANT, 40));
+  asks[0] = fixture_submit(fixture, 0, fixture_op(fixture, user, LEDGER_T_SPEND, 80, "k"));
+  asks[1] = fixture_submit(fixture, 0, OP(SPEND, 50)); /* 20 would be left if that were new */
+  asks[2] = fixture_submit(fixture, 0, OP(SPEND, 50));
+  for (unsigned i = 0; i < 3; i++) {
+    struct outcome outcome = fixture_outcome(fixture, asks[i]);
+    assert_int_equal(outcome.error, HF_OK);
+    assert_int_equal(outcome.replayed, i == 0);
+  }
+  assert_int_equal(fixture_inside(fixture), 0);
+  fixture_free(fixture);
+}
+
 /* A client cannot take the key under which the server credits a payee. */
 static void test_key_when_it_looks_like_a_credit_then_transfers_still_arrive(void **state)
 {
@@ -375,6 +398,7 @@ int main(void)
       cmocka_unit_test(test_key_when_repeated_then_the_same_outcome_for_ever),
       cmocka_unit_test(test_key_when_used_for_another_body_then_conflict_and_no_effect),
       cmocka_unit_test(test_key_when_submitted_fifty_times_at_once_then_one_effect),
+      cmocka_unit_test(test_key_when_repeated_with_others_behind_it_then_judged_without_it),
       cmocka_unit_test(test_key_when_it_looks_like_a_credit_then_transfers_still_arrive),
       cmocka_unit_test(test_spend_when_many_overspend_then_exactly_what_is_there),
       cmocka_unit_test(test_transfers_when_sixty_four_clients_make_them_then_the_sum_stays),

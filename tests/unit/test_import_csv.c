@@ -152,16 +152,16 @@ static void test_split_when_written_by_the_rules_then_read_back(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_split_when_plain_then_fields_in_order),
-      cmocka_unit_test(test_split_when_empty_or_a_trailing_separator_then_an_empty_field),
-      cmocka_unit_test(test_split_when_quoted_then_separators_breaks_and_quotes_are_text),
-      cmocka_unit_test(test_split_when_a_quote_is_inside_a_bare_field_then_it_is_text),
-      cmocka_unit_test(test_split_when_malformed_then_it_says_so),
-      cmocka_unit_test(test_split_when_more_fields_than_the_limit_then_refused),
-      cmocka_unit_test(test_record_when_there_is_a_line_break_then_up_to_it),
-      cmocka_unit_test(test_record_when_a_break_is_quoted_then_it_goes_on),
-      cmocka_unit_test(test_record_when_not_whole_then_it_says_what_is_open),
-      cmocka_unit_test(test_split_when_written_by_the_rules_then_read_back),
+    cmocka_unit_test(test_split_when_plain_then_fields_in_order),
+    cmocka_unit_test(test_split_when_empty_or_a_trailing_separator_then_an_empty_field),
+    cmocka_unit_test(test_split_when_quoted_then_separators_breaks_and_quotes_are_text),
+    cmocka_unit_test(test_split_when_a_quote_is_inside_a_bare_field_then_it_is_text),
+    cmocka_unit_test(test_split_when_malformed_then_it_says_so),
+    cmocka_unit_test(test_split_when_more_fields_than_the_limit_then_refused),
+    cmocka_unit_test(test_record_when_there_is_a_line_break_then_up_to_it),
+    cmocka_unit_test(test_record_when_a_break_is_quoted_then_it_goes_on),
+    cmocka_unit_test(test_record_when_not_whole_then_it_says_what_is_open),
+    cmocka_unit_test(test_split_when_written_by_the_rules_then_read_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,28 @@ def grants(folder, name, user, amount, asset):
     return want
 
 
+def unfunded(folder, name):
+    """The same transfers with nothing given beforehand but 1 ETH to each address that sends: most
+    fail, and which of them depends on the order alone."""
+    want = Expected("ETH", 18)
+    senders = {row["from"] for _, row in rows(folder, name)}
+    for user in senders:
+        want.move(user, 10**18)
+    for line, row in rows(folder, name):
+        want.lines += 1
+        value, sender, to = int(row["value_wei"]), row["from"], row["to"]
+        want.users |= {sender, to}
+        if sender == to:
+            want.reject(line, "self_transfer")
+        elif want.balances[sender] < value:
+            want.reject(line, "insufficient_funds")
+        else:
+            want.count("transfer", value)
+            want.move(sender, -value)
+            want.move(to, value)
+    return senders, want
+
+
 def transfers(folder, name):
     want = Expected("ETH", 18)
     lowest = {}
@@ -87,7 +109,8 @@ def bank(folder, name):
     running, broken, own, last_day = {}, set(), {}, {}
     for _, row in rows(folder, name):
         account, amount = row["account_id"], units(row["amount"], 2)
-        running[account] = running.get(account, 0) + (amount if row["type"] == "PRIJEM" else -amount)
+        signed = amount if row["type"] == "PRIJEM" else -amount
+        running[account] = running.get(account, 0) + signed
         own[account] = units(row["balance"], 2)
         if own[account] != running[account]:
             broken.add(account)
