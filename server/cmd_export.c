@@ -315,6 +315,7 @@ static bool find_asset(struct export *export, const char *code)
 static int export_all(struct export *export, const struct what *what)
 {
   enum hf_error error = HF_OK;
+  cli_progress("exporting", 0, 0);
   for (uint32_t p = 0; error == HF_OK && p < 1u << export->engine->partition_bits; p++) {
     export->partition = p;
     error = what->run(export);

@@ -154,6 +154,7 @@ static bool first_pass(struct import *import)
   uint64_t cut_count = import->map.cut_count;
   hf_amount cut_sum = import->map.cut_sum;
   import_feed_init(&feed, &import->source, &import->map);
+  cli_progress("reading", 0, 0);
   while ((row = import_feed_next(&feed)) != NULL || !feed.ended) {
     if (row != NULL)
       import_funds_add(&import->funds, row);
@@ -178,6 +179,7 @@ static void dry_pass(struct import *import)
 {
   struct import_row *row;
   struct import_report *report = &import->report;
+  cli_progress("checking", 0, 0);
   while ((row = import_feed_next(&import->feed)) != NULL || !import->feed.ended) {
     if (row == NULL)
       continue;
@@ -223,6 +225,7 @@ static void wait_finished(struct import *import)
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  show_progress(import);
   while (!atomic_load(&import->run.finished)) {
     if (sigtimedwait(&set, NULL, &pause) > 0) {
       atomic_store(&import->run.stop, true);

@@ -183,6 +183,7 @@ static int ledger_replay(struct store_engine *engine, bool repair, struct listin
     json_out_key(&listing->out, "differences");
     json_out_begin_array(&listing->out);
   }
+  on_replay_progress(listing, 0);
   enum hf_error error = replay_run(engine, repair, &report);
   cli_progress_end();
   store_request_free(listing->catalog);
@@ -262,6 +263,7 @@ static int ledger_verify(struct store_engine *engine, struct listing *listing)
     json_out_key(&listing->out, "findings");
     json_out_begin_array(&listing->out);
   }
+  on_verify_progress(listing, 0);
   enum hf_error error = verify_run(engine, &report);
   cli_progress_end();
   if (error != HF_OK) {

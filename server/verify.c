@@ -68,6 +68,7 @@ static bool on_outcome(void *arg, const struct store_outcome *outcome)
       verify->refusals =
         rt_realloc(verify->refusals, verify->refusals_room * sizeof *verify->refusals);
     }
+    CHECK(verify->refusals != NULL);
     last = &verify->refusals[verify->refusals_count++];
     last->batch = outcome->batch;
     last->count = 0;

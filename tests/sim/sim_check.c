@@ -237,6 +237,16 @@ static void check_requests(struct checker *checker, bool end)
   }
 }
 
+/* An atomic batch is in the journal whole or not at all, at any moment. */
+static void check_groups(struct checker *checker)
+{
+  const struct sim_world *world = checker->world;
+  for (unsigned i = 0; i < world->requests_count; i++)
+    for (unsigned j = 1; j < world->requests[i].group; j++)
+      if ((checker->applied[i] == 0) != (checker->applied[i + j] == 0))
+        sim_fail(checker->world, "atomic batch at request %u is there in part", i);
+}
+
 /* A refusal for want of funds tells the version that it was judged on: they must be missing
  * there. */
 static void check_refusal(struct checker *checker, const struct sim_request *asked)
@@ -331,6 +341,7 @@ void sim_check(struct sim_world *world, bool end)
   for (uint32_t i = 0; i < 1u << world->setup.partition_bits; i++)
     scan_partition(checker, i);
   check_requests(checker, end);
+  check_groups(checker);
   check_refusals(checker);
   check_totals(checker, end);
   check_live(checker);

@@ -90,9 +90,10 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops)
   world->setup.project_every_us = sim_chance(world, 500) ? 0 : 200000;
   world->users_count = 2u + (unsigned)(sim_rand(world) % 30u);
   world->live_actors_max = sim_chance(world, 300) ? 60u : 10000u;
-  world->overflow_max = sim_chance(world, 200) ? 16u + (unsigned)(sim_rand(world) % 64u) : 0;
   world->requests_max = ops;
   world->inflight_max = 1u + (unsigned)(sim_rand(world) % 60u);
+  if (sim_chance(world, 200)) /* more than the clients can fill, or nobody else would get to ask */
+    world->overflow_max = SIM_USERS_MAX + world->inflight_max + (unsigned)(sim_rand(world) % 16u);
   world->requests = rt_alloc((ops + 1u) * sizeof *world->requests);
   for (unsigned i = 0; i < world->users_count; i++)
     snprintf(world->users[i].external_id, sizeof world->users[i].external_id, "sim-user-%u", i);

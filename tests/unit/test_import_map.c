@@ -13,8 +13,10 @@ static void expect_amount(struct import_fixture *fixture, const char *text, int6
   char line[128];
   snprintf(line, sizeof line, "user,amount\nann,%s\n", text);
   struct import_row *row = import_fixture_one(fixture, line);
-  if (row == NULL)
+  if (row == NULL) {
     fail_msg("%s: %s", text, fixture->reject_detail);
+    return;
+  }
   assert_true(row->amount == units);
   import_row_free(row);
 }
@@ -99,8 +101,10 @@ static void expect_time(struct import_fixture *fixture, const char *format, cons
   fixture->options.effective_format = format;
   snprintf(line, sizeof line, "user,amount,when\nann,1,%s\n", text);
   struct import_row *row = import_fixture_one(fixture, line);
-  if (row == NULL)
+  if (row == NULL) {
     fail_msg("%s: %s", text, fixture->reject_detail);
+    return;
+  }
   assert_int_equal(row->effective_us, unix_s * 1000000);
   import_row_free(row);
 }
@@ -205,8 +209,10 @@ static void expect_key(struct import_fixture *fixture, const char *template, con
 {
   fixture->options.key = template;
   struct import_row *row = import_fixture_one(fixture, "user,amount,id\nann,1,x-77\n");
-  if (row == NULL)
+  if (row == NULL) {
     fail_msg("%s: %s", template, fixture->reject_detail);
+    return;
+  }
   assert_string_equal(row->key, key);
   import_row_free(row);
 }
