@@ -28,7 +28,6 @@ unsigned store_sqlite_schema_known(void);
 MUST_CHECK enum hf_error store_sqlite_selfcheck(struct store_engine *engine, char ret_why[256]);
 
 /* For the command line (replay, verify, export, keys), all blocking, write thread. */
-struct store_projection_report; /* replay.h of server/ works over STORE_SCAN and these: */
 /* Calls `each` for every ledger_balances row of the projection. */
 struct store_balance_row {
   hf_id user;
