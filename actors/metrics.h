@@ -13,7 +13,8 @@
     "Operations judged, by type and outcome")
 
 /* X(NAME, prometheus name, labels, type, help); ops in the order of enum ledger_type. type:
- * COUNTER, GAUGE, HISTOGRAM of times, SIZES (a histogram of counts). */
+ * COUNTER, GAUGE, SECONDS (a gauge in microseconds), HISTOGRAM of times, SIZES (a histogram of
+ * counts). */
 #define HF_METRICS(X)                                                                              \
   HF_M_OP(X, EARN, "earn")                                                                         \
   HF_M_OP(X, SETTLE, "settle")                                                                     \
@@ -63,8 +64,16 @@
   X(TRANSIT_BEGUN, "holdfast_transfers_begun_total", "", COUNTER,                                  \
     "Transfers that were debited and go to their payee")                                           \
   X(TRANSIT_ENDED, "holdfast_transfers_ended_total", "", COUNTER,                                  \
-    "Transfers that were credited or bounced, durably; begun less ended is in transit")            \
-  X(HOLDS_EXPIRED, "holdfast_holds_swept_total", "", COUNTER, "Expired holds found by the sweep")
+    "Transfers that were credited or bounced, durably, or are another node's now; begun less "     \
+    "ended is in transit here")                                                                    \
+  X(HOLDS_EXPIRED, "holdfast_holds_swept_total", "", COUNTER, "Expired holds found by the sweep") \
+  X(PARTITIONS, "holdfast_partitions_owned", "", GAUGE, "Partitions that this node has")           \
+  X(TAKEOVERS, "holdfast_partitions_taken_over_total", "", COUNTER,                                \
+    "Partitions that were another node's and came here when it died")                              \
+  X(BEATS_FAILED, "holdfast_lease_heartbeats_failed_total", "", COUNTER,                           \
+    "Heartbeats of this node that the store did not take")                                         \
+  X(BEAT_AGE, "holdfast_lease_heartbeat_age_seconds", "", SECONDS,                                 \
+    "Since the last heartbeat that the store took was sent; 0 with an embedded store")
 
 enum hf_metric {
 #define X(name, text, labels, type, help) HF_M_##name,

@@ -9,6 +9,7 @@ static const uint64_t size_bounds[] = {1,   2,   4,   8,    16,   32,   64,
 
 #define KIND_COUNTER RT_COUNTER, NULL, 0, 1.0
 #define KIND_GAUGE RT_GAUGE, NULL, 0, 1.0
+#define KIND_SECONDS RT_GAUGE, NULL, 0, 1e-6
 #define KIND_HISTOGRAM RT_HISTOGRAM, time_bounds, sizeof time_bounds / sizeof time_bounds[0], 1e-6
 #define KIND_SIZES RT_HISTOGRAM, size_bounds, sizeof size_bounds / sizeof size_bounds[0], 1.0
 #define METRIC(id, name, labels, kind, help) [HF_M_##id] = {name, help, labels, KIND_##kind},

@@ -1,10 +1,12 @@
 /* The catalog actor: a copy of assets and service keys per loop, one writer.
  *
- * Happy path: when the loop's partitions are open it reads the catalogue; a change asked of the
- *   home is written through the store, learnt by every loop, and then answered.
+ * Happy path: when the loop's partitions are open, or the keeper says so, it reads the catalogue; a
+ *   change asked of the home is written through the store, learnt by every loop and node, and then
+ *   answered.
  * Ways to fail: the store does not answer (the first read is tried again; a change gets 503); a
  *   change may have happened (the catalogue is read again before the change is judged again, so
- *   that no loop ever uses what another one does not know).
+ *   that no loop ever uses what another one does not know); another node was the home before (on a
+ *   shared store each change is judged on a catalogue that is read for it).
  * Invariants: changes are made one after the other; an asset's number is its place in the list. */
 #include "actors/catalog/catalog.h"
 
@@ -12,9 +14,13 @@
 #include <string.h>
 
 #include "actors/actors.h"
+#include "actors/cluster/cluster.h"
+#include "actors/peer/peer.h"
 #include "actors/store/messages.h"
 
+#define SYSTEM_PARTITION 0u
 #define CATALOG_RETRY_US 200000u
+#define CATALOG_TELL_US 2000000u /* for the other nodes to learn a change */
 
 struct catalog {
   struct store_asset_row *assets; /* assets[i].id == i + 1 */
@@ -29,11 +35,18 @@ struct catalog_actor {
   struct catalog *catalog; /* heap: rt_local keeps pointing to it */
   struct hf_catalog_change *first, *last; /* changes that wait; the first is under way */
   bool reading;
+  bool retrying;   /* the timer runs that reads again */
   bool read_again; /* a change came while reading: that read may have missed it */
   bool in_doubt;   /* the first change may have happened: it goes on when the read is done */
-  /* A change that the home waits for and that this loop will know when it has read again. */
-  struct hf_catalog_change *learning;
-  rt_id learning_asker;
+  struct learner *learners;
+};
+
+/* A home that waits until this loop knows a change, which it will when it has read again. */
+struct learner {
+  struct learner *next;
+  struct hf_catalog_change *change; /* the home's; NULL: whatever has changed */
+  rt_id asker;
+  uint32_t corr;
 };
 
 /* ---- lookups --------------------------------------------------------------------------------- */
@@ -45,7 +58,7 @@ const struct catalog *catalog_of(const rt_ctx *ctx)
 
 rt_id catalog_home(const rt_ctx *ctx)
 {
-  rt_id any = hf_partition_actor(HF_KIND_NAMES, 0);
+  rt_id any = hf_partition_actor(HF_KIND_NAMES, SYSTEM_PARTITION);
   return hf_loop_actor(HF_KIND_CATALOG, rt_loop_of(ctx, any));
 }
 
@@ -161,6 +174,13 @@ static void learn(struct catalog *catalog, const struct hf_catalog_change *chang
     add_key(catalog, &change->key);
 }
 
+static void read_later(rt_ctx *ctx, struct catalog_actor *actor)
+{
+  if (!actor->retrying)
+    rt_timer(ctx, CATALOG_RETRY_US, 0);
+  actor->retrying = true;
+}
+
 static void read_start(rt_ctx *ctx, struct catalog_actor *actor)
 {
   if (actor->reading) {
@@ -173,11 +193,36 @@ static void read_start(rt_ctx *ctx, struct catalog_actor *actor)
       rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) == RT_OK;
   if (!actor->reading) {
     store_request_free(request);
-    rt_timer(ctx, CATALOG_RETRY_US, 0);
+    read_later(ctx, actor);
   }
 }
 
 static void change_start(rt_ctx *ctx, struct catalog_actor *actor);
+static void change_end(rt_ctx *ctx, struct catalog_actor *actor, enum hf_error error);
+
+/* The first read, and one that settles a doubt, are tried until they succeed; a change that has
+ * not been begun gives up. */
+static void read_failed(rt_ctx *ctx, struct catalog_actor *actor)
+{
+  read_later(ctx, actor);
+  if (!actor->in_doubt || actor->first->rejudged)
+    return;
+  actor->in_doubt = false;
+  change_end(ctx, actor, HF_E_UNAVAILABLE);
+  change_start(ctx, actor);
+}
+
+static void learners_answer(rt_ctx *ctx, struct catalog_actor *actor)
+{
+  struct learner *learner = actor->learners;
+  actor->learners = NULL;
+  for (struct learner *next; learner != NULL; learner = next) {
+    next = learner->next;
+    rt_reply(ctx, learner->asker, learner->corr, HF_LEARN_DONE, &learner->change,
+             sizeof learner->change);
+    rt_free(learner);
+  }
+}
 
 /* The first read makes the catalogue; a later one, after a change of unknown outcome, adds to
  * it. */
@@ -186,7 +231,7 @@ static void read_done(rt_ctx *ctx, struct catalog_actor *actor, struct store_req
   actor->reading = false;
   if (request->status != STORE_OK) {
     store_request_free(request);
-    rt_timer(ctx, CATALOG_RETRY_US, 0);
+    read_failed(ctx, actor);
     return;
   }
   if (actor->catalog == NULL)
@@ -202,10 +247,7 @@ static void read_done(rt_ctx *ctx, struct catalog_actor *actor, struct store_req
     return;
   }
   rt_set_local(ctx, HF_LOCAL_CATALOG, actor->catalog);
-  struct hf_catalog_change *change = actor->learning;
-  actor->learning = NULL;
-  if (change != NULL)
-    rt_reply(ctx, actor->learning_asker, hf_corr(change), HF_LEARN_DONE, &change, sizeof change);
+  learners_answer(ctx, actor);
   if (actor->in_doubt) {
     actor->in_doubt = false;
     change_start(ctx, actor);
@@ -293,7 +335,8 @@ static void change_learnt(rt_ctx *ctx, struct catalog_actor *actor)
   change_start(ctx, actor);
 }
 
-/* Every other loop must know the change before its asker is answered. */
+/* Every other loop, and every node that can be reached, must know the change before its asker is
+ * answered. */
 static void tell_all(rt_ctx *ctx, struct catalog_actor *actor, struct hf_catalog_change *change)
 {
   change->learning = 1; /* this loop's own share */
@@ -306,6 +349,11 @@ static void tell_all(rt_ctx *ctx, struct catalog_actor *actor, struct hf_catalog
     else
       change->error = HF_E_OVERLOADED; /* durable, but not known everywhere: ask again */
   }
+  const struct cluster *cluster = cluster_of(ctx);
+  uint64_t until_us = rt_now_us(ctx) + CATALOG_TELL_US;
+  for (unsigned i = 0; i < cluster->nodes_count && hf_setup_of(ctx)->link != NULL; i++)
+    if (peer_tell_stale(ctx, cluster->nodes[i].id, change, until_us) == RT_OK)
+      change->learning++;
   change_learnt(ctx, actor);
 }
 
@@ -316,7 +364,13 @@ static void change_start(rt_ctx *ctx, struct catalog_actor *actor)
     struct hf_catalog_change *change = actor->first;
     int64_t now_us = (int64_t)rt_wall_us(ctx);
     enum hf_error error = HF_E_UNAVAILABLE;
-    if (actor->catalog != NULL)
+    if (!cluster_of(ctx)->alone && !change->fresh) {
+      change->fresh = true;
+      actor->in_doubt = true;
+      read_start(ctx, actor);
+      return;
+    }
+    if (actor->catalog != NULL && cluster_has(ctx, SYSTEM_PARTITION))
       error = change->kind == CATALOG_ADD_ASSET ? judge_asset(actor->catalog, change, now_us)
                                                 : judge_key(actor->catalog, change, now_us);
     if (error != HF_OK) {
@@ -327,7 +381,10 @@ static void change_start(rt_ctx *ctx, struct catalog_actor *actor)
       tell_all(ctx, actor, change);
       return;
     }
-    change->unit = (struct store_unit){.rows = &change->row, .rows_count = 1};
+    change->unit = (struct store_unit){.partition = SYSTEM_PARTITION,
+                                       .tenure = cluster_tenure(ctx, SYSTEM_PARTITION),
+                                       .rows = &change->row,
+                                       .rows_count = 1};
     struct store_unit *unit = &change->unit;
     rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
     if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) == RT_OK)
@@ -364,17 +421,56 @@ static void learn_from_home(rt_ctx *ctx, struct catalog_actor *actor, const rt_e
 {
   struct hf_catalog_change *change = env->payload.p.ptr;
   bool published = catalog_of(ctx) != NULL;
-  bool gap = published && change->kind == CATALOG_ADD_ASSET &&
+  bool gap = published && change != NULL && change->kind == CATALOG_ADD_ASSET &&
              change->asset.id > actor->catalog->assets_count + 1u;
-  if (published && !gap && !actor->reading) {
+  if (published && change != NULL && !gap && !actor->reading) {
     learn(actor->catalog, change);
     rt_reply(ctx, env->from, env->corr, HF_LEARN_DONE, &change, sizeof change);
     return;
   }
-  CHECK(actor->learning == NULL); /* the home makes one change at a time */
-  actor->learning = change;
-  actor->learning_asker = env->from;
+  struct learner *learner = rt_alloc(sizeof *learner);
+  *learner = (struct learner){
+      .next = actor->learners, .change = change, .asker = env->from, .corr = env->corr};
+  actor->learners = learner;
   read_start(ctx, actor);
+}
+
+/* A change for another node goes there, unless it came from one. */
+static void change_forward(rt_ctx *ctx, const rt_env *env, struct hf_catalog_change *change)
+{
+  const struct store_node *owner = cluster_owner(cluster_of(ctx), SYSTEM_PARTITION);
+  bool came = rt_id_kind(env->from) == HF_KIND_PEER;
+  if (owner == NULL || came || hf_setup_of(ctx)->link == NULL) {
+    change->error = HF_E_UNAVAILABLE;
+    rt_reply(ctx, env->from, env->corr, HF_ASSET_DONE, &change, sizeof change);
+    return;
+  }
+  struct peer_forward forward = {
+      .payload = change, .to = hf_loop_actor(HF_KIND_CATALOG, 0), .op = HF_ASSET};
+  rt_hand_over(ctx, env->from, env->corr, hf_loop_actor(HF_KIND_PEER, rt_loop_index(ctx)),
+               HF_FORWARD, &forward, sizeof forward);
+}
+
+static void change_come(rt_ctx *ctx, struct catalog_actor *actor, const rt_env *env)
+{
+  struct hf_catalog_change *change = env->payload.p.ptr;
+  change->asker = env->from;
+  change->corr = env->corr;
+  change->next = NULL;
+  change->existed = change->rejudged = change->fresh = false;
+  change->error = HF_OK;
+  if (!cluster_has(ctx, SYSTEM_PARTITION)) {
+    change_forward(ctx, env, change);
+    return;
+  }
+  bool idle = actor->first == NULL;
+  if (idle)
+    actor->first = change;
+  else
+    actor->last->next = change;
+  actor->last = change;
+  if (idle)
+    change_start(ctx, actor);
 }
 
 /* ---- the actor ------------------------------------------------------------------------------- */
@@ -383,31 +479,20 @@ static rt_status catalog_handle(rt_ctx *ctx, void *state, const rt_env *env)
 {
   struct catalog_actor *actor = state;
   switch (env->op) {
-  case HF_OPENED:
   case RT_OP_TIMER:
+    actor->retrying = false;
+    read_start(ctx, actor);
+    break;
+  case HF_OPENED:
+  case HF_STALE:
     read_start(ctx, actor);
     break;
   case HF_READ_DONE:
     read_done(ctx, actor, env->payload.p.ptr);
     break;
-  case HF_ASSET: {
-    struct hf_catalog_change *change = env->payload.p.ptr;
-    change->asker = env->from;
-    change->corr = env->corr;
-    change->next = NULL;
-    change->existed = false;
-    change->rejudged = false;
-    change->error = HF_OK;
-    bool idle = actor->first == NULL;
-    if (idle)
-      actor->first = change;
-    else
-      actor->last->next = change;
-    actor->last = change;
-    if (idle)
-      change_start(ctx, actor);
+  case HF_ASSET:
+    change_come(ctx, actor, env);
     break;
-  }
   case HF_SETTLED:
     change_settled(ctx, actor, env->payload.p.ptr);
     break;
@@ -416,6 +501,8 @@ static rt_status catalog_handle(rt_ctx *ctx, void *state, const rt_env *env)
     break;
   case HF_LEARN_DONE:
   case RT_OP_DOWN: /* a loop that is gone needs to know nothing */
+  case RT_OP_EXPIRED:
+  case RT_OP_OVERLOADED:
     change_learnt(ctx, actor);
     break;
   case RT_OP_STOPPING:
@@ -430,6 +517,11 @@ static void catalog_passivate(rt_ctx *ctx, void *state)
 {
   struct catalog_actor *actor = state;
   rt_set_local(ctx, HF_LOCAL_CATALOG, NULL);
+  while (actor->learners != NULL) {
+    struct learner *learner = actor->learners;
+    actor->learners = learner->next;
+    rt_free(learner);
+  }
   if (actor->catalog == NULL)
     return;
   rt_free(actor->catalog->assets);
@@ -438,7 +530,7 @@ static void catalog_passivate(rt_ctx *ctx, void *state)
   rt_free(actor->catalog);
 }
 
-static const uint8_t catalog_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, 0};
+static const uint8_t catalog_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, HF_KIND_PEER, 0};
 
 const rt_class hf_catalog_class = {
     .name = "catalog",

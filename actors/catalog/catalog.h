@@ -1,7 +1,8 @@
 /* catalog.h - assets and service keys: a cache on every loop, one writer, told to all.
  *
- * The catalog actor of the loop that owns the system partition (0) writes; the others learn each
- * change before the asker is answered. Reading is a plain lookup on one's own loop. */
+ * The catalog actor of the loop that owns the system partition (0) writes; the others, on all nodes,
+ * learn each change before the asker is answered. A node that cannot be reached reads the catalogue
+ * when its heartbeat tells that it changed. Reading is a plain lookup on one's own loop. */
 #ifndef HOLDFAST_CATALOG_H
 #define HOLDFAST_CATALOG_H
 
@@ -40,10 +41,12 @@ struct hf_catalog_change {
   uint32_t corr;
   unsigned learning;           /* loops that have not answered yet */
   bool rejudged;               /* once, after a commit that may have happened */
+  bool fresh;                  /* the catalogue was read since it came: shared stores */
   struct store_unit unit;
   struct store_row row;
   struct hf_catalog_change *next;
 };
+/* On a shared store that actor passes a change on to the node that has the partition. */
 rt_id catalog_home(const rt_ctx *ctx);
 
 #endif

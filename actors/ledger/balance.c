@@ -85,6 +85,34 @@ enum hf_error balance_move(struct ledger_balance *balance, unsigned from, unsign
   return error;
 }
 
+/* What an account of the user, or the total behind a system account, has more of. */
+static bool shift_one(struct ledger_balance *balance, unsigned account, hf_amount amount)
+{
+  hf_amount *there = ledger_is_bucket(account) ? &balance->bucket[account] : NULL;
+  if (account == LEDGER_DEBT) /* what leaves it is owed */
+    return hf_amount_sub(*there, amount, there);
+  if (there != NULL)
+    return hf_amount_add(*there, amount, there);
+  there = lifetime_of(balance, account);
+  return there == NULL || hf_amount_add(*there, amount, there);
+}
+
+bool balance_shift(struct ledger_balance *balance, unsigned from, unsigned to, hf_amount amount)
+{
+  hf_amount total = 0;
+  CHECK(balance != NULL && amount > 0);
+  CHECK(from != to && (ledger_is_bucket(from) || ledger_is_bucket(to)));
+  if (!shift_one(balance, from, -amount) || !shift_one(balance, to, amount))
+    return false;
+  for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++) {
+    const hf_amount bucket = balance->bucket[i];
+    if (!(i == LEDGER_DEBT ? hf_amount_sub(total, bucket, &total)
+                           : hf_amount_add(total, bucket, &total)))
+      return false;
+  }
+  return true;
+}
+
 #define MOVES_PER_TYPE_MAX 5u
 #define CREDITS                                                                                    \
   (BIT(ISSUANCE) | BIT(REWARDS) | BIT(PSP_CLEARING) | BIT(CHAIN_IN) | BIT(ADJUSTMENTS))

@@ -15,6 +15,12 @@
 MUST_CHECK enum hf_error balance_move(struct ledger_balance *balance, unsigned from, unsigned to,
                                       hf_amount amount);
 
+/* The same move without a look at what is there, so that a bucket, the debt or a total may fall
+ * below zero: for sums over entries in another order than that of the journal. False when one of
+ * them, or their total, leaves the range; the balance is then undefined. Accounts are as above. */
+MUST_CHECK bool balance_shift(struct ledger_balance *balance, unsigned from, unsigned to,
+                              hf_amount amount);
+
 /* Does a command of that type ever make that move? */
 bool balance_move_allowed(unsigned type, unsigned from, unsigned to);
 

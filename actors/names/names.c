@@ -6,7 +6,8 @@
  *   made there (RESERVE), the key is confirmed here with the user's id.
  * Ways to fail: an insert conflicts (the name is read, and tells replay, conflict or taken); a
  *   crash between the steps (the reservation stays; the same request finds it and goes on; the
- *   other home knows its maker by the key's digest, so that the user is made once).
+ *   other home knows its maker by the key's digest, so that the user is made once); the partition
+ *   is lost (who waits is told "try later"; what is under way is refused by the store).
  * Invariants: the database alone judges whether a name is free; a serial is given at most once; a
  *   create is in the hands of one actor at a time and is answered once. */
 #include <stddef.h>
@@ -17,6 +18,7 @@
 #include <uthash.h>
 
 #include "actors/actors.h"
+#include "actors/cluster/cluster.h"
 #include "actors/store/messages.h"
 #include "actors/user/op.h"
 
@@ -27,6 +29,7 @@ struct claim {
 
 struct names_actor {
   bool open;               /* the partition is open: next_serial is known */
+  bool closed;             /* it was taken away: nobody waits for it to come back */
   uint64_t next_serial;
   struct hf_create *first, *last; /* that wait for the partition to open, or for another's insert */
   struct claim *claims;    /* names whose insert is under way */
@@ -218,9 +221,8 @@ static void release_names(const rt_ctx *ctx, struct names_actor *names,
 static void create_end(rt_ctx *ctx, struct hf_create *create, enum hf_error error)
 {
   create->error = error;
-  bool second = create->second_asker != RT_ID_NONE;
-  rt_reply(ctx, create->asker, create->corr, second ? HF_RESERVE_DONE : HF_CREATE_DONE, &create,
-           sizeof create);
+  uint16_t op = create->reserving ? HF_RESERVE_DONE : HF_CREATE_DONE;
+  rt_reply(ctx, create->asker, create->corr, op, &create, sizeof create);
 }
 
 static void persist(rt_ctx *ctx, struct names_actor *names, struct hf_create *create,
@@ -229,6 +231,7 @@ static void persist(rt_ctx *ctx, struct names_actor *names, struct hf_create *cr
   struct store_unit *unit = &create->unit;
   create->state = (uint8_t)state;
   unit->partition = here(ctx);
+  unit->tenure = cluster_tenure(ctx, here(ctx));
   unit->rows = create->rows;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) == RT_OK)
@@ -288,11 +291,12 @@ static void ask_elsewhere(rt_ctx *ctx, struct hf_create *create)
   create->state = CREATE_ELSEWHERE;
   create->second_asker = create->asker;
   create->second_corr = create->corr;
-  if (rt_ask(ctx, hf_partition_actor(HF_KIND_NAMES, partition), HF_RESERVE, &create,
-             sizeof create, 0, hf_corr(create)) == RT_OK)
+  rt_status status = cluster_ask(ctx, hf_partition_actor(HF_KIND_NAMES, partition), HF_RESERVE,
+                                 create, 0, hf_corr(create));
+  if (status == RT_OK)
     return;
   create->second_asker = RT_ID_NONE;
-  create_end(ctx, create, HF_E_OVERLOADED);
+  create_end(ctx, create, status == RT_FAIL ? HF_E_UNAVAILABLE : HF_E_OVERLOADED);
 }
 
 static void elsewhere_done(rt_ctx *ctx, struct names_actor *names, struct hf_create *create)
@@ -300,6 +304,7 @@ static void elsewhere_done(rt_ctx *ctx, struct names_actor *names, struct hf_cre
   create->asker = create->second_asker;
   create->corr = create->second_corr;
   create->second_asker = RT_ID_NONE;
+  create->reserving = false;
   create->replayed = false;
   if (create->error != HF_OK) {
     create_end(ctx, create, create->error);
@@ -389,22 +394,40 @@ static void create_come(rt_ctx *ctx, struct names_actor *names, const rt_env *en
   create->asker = env->from;
   create->corr = env->corr;
   create->state = CREATE_NEW;
+  create->reserving = env->op == HF_RESERVE;
   if (env->op == HF_CREATE) {
     create->second_asker = RT_ID_NONE;
     create->replayed = false;
     create->created_us = 0;
   }
-  if (names->open)
+  if (!cluster_has(ctx, here(ctx)) || names->closed)
+    create_end(ctx, create, HF_E_UNAVAILABLE);
+  else if (names->open)
     create_start(ctx, names, create);
   else
     create_wait(names, create);
 }
 
+/* What is under way here may already have taken serials that the store has not seen. */
 static void names_opened(rt_ctx *ctx, struct names_actor *names, uint64_t next_serial)
 {
   names->open = true;
-  names->next_serial = next_serial;
+  names->closed = false;
+  if (next_serial > names->next_serial)
+    names->next_serial = next_serial;
   start_waiting(ctx, names);
+}
+
+static void names_closed(rt_ctx *ctx, struct names_actor *names)
+{
+  struct hf_create *create = names->first;
+  names->open = false;
+  names->closed = true;
+  names->first = names->last = NULL;
+  for (struct hf_create *next; create != NULL; create = next) {
+    next = create->next;
+    create_end(ctx, create, HF_E_UNAVAILABLE);
+  }
 }
 
 static rt_status names_handle(rt_ctx *ctx, void *state, const rt_env *env)
@@ -413,6 +436,9 @@ static rt_status names_handle(rt_ctx *ctx, void *state, const rt_env *env)
   switch (env->op) {
   case HF_OPENED:
     names_opened(ctx, names, env->payload.u[0]);
+    break;
+  case HF_CLOSED:
+    names_closed(ctx, names);
     break;
   case HF_CREATE:
   case HF_RESERVE:
@@ -434,7 +460,8 @@ static rt_status names_handle(rt_ctx *ctx, void *state, const rt_env *env)
     break;
   case HF_SETTLED:
     create_settled(ctx, names, env->payload.p.ptr);
-    start_waiting(ctx, names);
+    if (names->open)
+      start_waiting(ctx, names);
     break;
   default:
     CHECK(!"a message that the names actor does not know");
@@ -460,7 +487,7 @@ static bool names_idle(const void *state)
   return false; /* it knows the next serial: it stays */
 }
 
-static const uint8_t names_may_ask[] = {HF_KIND_STORE, HF_KIND_NAMES, 0};
+static const uint8_t names_may_ask[] = {HF_KIND_STORE, HF_KIND_NAMES, HF_KIND_PEER, 0};
 
 const rt_class hf_names_class = {
     .name = "names",

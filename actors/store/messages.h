@@ -24,9 +24,9 @@
     "durable, or a hit, conflict or failure: see status; of a chain its last unit")                \
   X(RESUME, "user", "store", "tell", "hf_id",                                                      \
     "the user knows what was handed back: its units are fresh again")                              \
-  X(READ, "front, user, names, transit, catalog, sweep", "store", "ask", "struct store_request *", \
-    "one read")                                                                                    \
-  X(READ_DONE, "store", "front, user, names, transit, catalog, sweep", "reply",                    \
+  X(READ, "front, user, names, transit, catalog, sweep, keeper", "store", "ask",                   \
+    "struct store_request *", "one read; the keeper's is a heartbeat")                             \
+  X(READ_DONE, "store", "front, user, names, transit, catalog, sweep, keeper", "reply",            \
     "struct store_request *", "its answer")                                                        \
   X(STORE_ANSWER, "port", "store", "tell", "struct store_request *", "the port's one answer")      \
   X(CREATE, "front", "names", "ask", "struct hf_create *", "make a user")                          \
@@ -40,7 +40,20 @@
   X(LEARN, "catalog", "catalog", "ask", "struct hf_catalog_change *", "copy this into your cache") \
   X(LEARN_DONE, "catalog", "catalog", "reply", "struct hf_catalog_change *", "copied")             \
   X(OPENED, "store", "catalog, names, transit, sweep", "tell", "uint64_t",                         \
-    "open: resume what was under way; names: the next user's serial")
+    "open (again): resume what was under way; names: the next user's serial")                      \
+  X(CLOSED, "store", "names, transit, sweep", "tell", "uint64_t",                                  \
+    "the partition is not this node's any more: stop, and answer whoever waits")                   \
+  X(OWN, "keeper", "store", "tell", "uint64_t", "the partition is this node's: open it")           \
+  X(DROP, "keeper", "store", "tell", "uint64_t", "the partition is not: refuse what waits")        \
+  X(RELEASE, "keeper", "store", "ask", "uint64_t", "finish what is in flight, take nothing more")  \
+  X(RELEASED, "store", "keeper", "reply", "uint64_t", "nothing of the partition is under way")     \
+  X(LOST, "store", "keeper", "tell", "uint64_t", "another writer was in the partition")            \
+  X(PLACES, "keeper", "keeper", "tell", "struct keeper_places *", "what the heartbeat told")       \
+  X(STALE, "keeper, peer", "catalog", "tell", "uint64_t", "assets or keys changed: read again")    \
+  X(FORWARD, "front, transit, names, catalog", "peer", "ask, hand-over",                           \
+    "struct peer_forward", "an ask whose partition another node has")                              \
+  X(LINK_FRAME, "link", "peer", "tell", "struct link_frame *", "bytes of another node")            \
+  X(LINK_DOWN, "link", "peer", "tell", "uint64_t", "a link to or from another node ended")
 
 enum hf_message {
   HF_MESSAGE_FIRST = RT_OP_APP - 1,

@@ -3,8 +3,8 @@
  * A *request* carries one question to the database (commit, load, read ...) and its answer. The
  * *port* takes requests from a loop's store actor and gives exactly one answer message for each:
  * HF_STORE_ANSWER with the request's pointer. An *engine* is a store that answers by blocking
- * (SQLite, memory); pool_port.h makes a port of it over the worker pools. PostgreSQL will be a
- * port of its own.
+ * (SQLite, memory); pool_port.h makes a port of it over the worker pools. PostgreSQL has a port of
+ * its own on the loops, and an engine over the same code for the command line.
  *
  * Owner: the submitter owns a request before submit and after its answer; in between the port.
  * Units: times unix microseconds; amounts base units. Partition first in every key. */
@@ -177,6 +177,8 @@ struct store_unit {
   bool probe;               /* its key must be looked up by the commit */
   bool has_key;             /* entries[0].key or outcome.key is a client's */
   bool has_outcome;
+  uint32_t tenure;          /* of the partition (cluster.h) when this was judged: under another one it
+                               is not taken */
   bool tied;                /* with the next unit: both in one batch or none. A chain of tied units
                                comes in one PERSIST and is answered by its last unit alone */
   uint8_t entries_count;
@@ -240,7 +242,7 @@ enum store_kind {
   STORE_COMMIT, STORE_LOAD_USER, STORE_GET_USER, STORE_GET_NAME, STORE_GET_OP, STORE_GET_KEY_OP,
   STORE_GET_HOLD, STORE_GET_BLOCK, STORE_LIST_HOLDS, STORE_LIST_ENTRIES, STORE_BALANCE_AT,
   STORE_OPEN_PARTITION, STORE_DUE_HOLDS, STORE_OPEN_TRANSFERS, STORE_RESERVED_NAMES,
-  STORE_CATALOG, STORE_SCAN, STORE_PROJECT
+  STORE_CATALOG, STORE_SCAN, STORE_PROJECT, STORE_LEASE
 };
 
 struct store_loaded_user { /* LOAD_USER: all that an actor needs */
@@ -257,11 +259,46 @@ struct store_loaded_user { /* LOAD_USER: all that an actor needs */
 
 struct store_partition { /* OPEN_PARTITION: where a partition's writer goes on */
   uint32_t partition;
+  /* Shared only: the node that opens it. In the transaction that raises the epoch the partition must
+   * be this node's, else STORE_FENCED and nothing was done: a node that slept through the loss of
+   * its partitions must not write where the new owner answers from memory. */
+  uint64_t owner;
   uint64_t epoch;      /* raised by one, durably, by this call */
   uint64_t next_batch; /* number */
   uint64_t next_seq;   /* 1 on an empty partition */
   uint64_t next_user_serial;
   struct hf_hash head; /* of the newest batch; zero */
+  /* Of the newest batch that this call did not write itself: where a store fences by an empty
+   * batch, `head` is that one's. A writer that left off at `follows` has missed nothing. */
+  struct hf_hash follows;
+};
+
+/* LEASE: one heartbeat of a node among the nodes of a database, and what it does to the others, in
+ * one transaction, in the order of the fields. Only ports that are shared (store_port.shared). */
+#define STORE_NODES_MAX 64u
+#define STORE_ADDRESS_MAX 128u
+struct store_node {
+  uint64_t id;   /* random, > 0, <= INT64_MAX: of one data folder, which one process holds */
+  uint64_t beat; /* grows with each heartbeat, and no value comes twice, whoever was buried */
+  bool takes;    /* it takes partitions; a stateless node does not */
+  char address[STORE_ADDRESS_MAX + 1]; /* HOST:PORT of its node listener */
+};
+struct store_lease {
+  struct store_node self; /* beat: out */
+  bool join;              /* make the node's row, or take an old one of this id over; else a row
+                             that is gone is not made again */
+  size_t buried_count;    /* nodes that are dead unless their beat has moved: their rows go, their */
+  struct store_node *buried; /* partitions are free, their sessions are ended */
+  size_t released_count;
+  uint32_t *released;     /* partitions of this node that are free from now on */
+  size_t claimed_count;
+  uint32_t *claimed;      /* taken if free */
+  /* out */
+  bool member;            /* false: the others have buried this node; nothing was done */
+  size_t nodes_count;
+  struct store_node *nodes; /* by id */
+  uint64_t *owners;       /* by partition: the id of its node, 0 for none */
+  uint64_t catalog_revision; /* changes whenever an asset or a service key is made or changed */
 };
 
 struct store_list_entries {
@@ -287,12 +324,14 @@ struct store_scan { /* the journal of a partition in order of seq */
   uint32_t partition;
   uint64_t from_seq;
   uint32_t limit;
+  bool reversals;        /* fill reversed_by */
   /* out: entries ascending; bodies parallel (canonical bytes, views into the arena) */
   size_t entries_count;
   struct ledger_entry *entries;
   struct store_text *bodies;
   struct store_text *metadata; /* parallel; NULL when none or erased */
   struct store_salt { uint8_t bytes[16]; } *salts; /* of metadata, parallel; else zero */
+  hf_id *reversed_by; /* parallel, as in store_list_entries; NULL when it was not asked for */
 };
 
 struct store_request {
@@ -313,7 +352,8 @@ struct store_request {
       uint64_t commit_us; /* out: how long the transaction took */
       bool leads;         /* out: the first of the requests that share the transaction */
     } commit;
-    struct { hf_id id; struct store_loaded_user out; } load_user;
+    /* tenure: of the partition when the store actor let the read go, its own word to the asker */
+    struct { hf_id id; uint32_t tenure; struct store_loaded_user out; } load_user;
     struct { hf_id id; struct store_user_row out; } get_user;
     struct { uint32_t partition; uint8_t name_kind; struct hf_hash digest;
              struct store_name_row out; } get_name;
@@ -325,9 +365,13 @@ struct store_request {
     struct { hf_id user; bool open_only; hf_id after; uint32_t limit; bool user_found; bool more;
              size_t count; struct store_hold_row *out; } list_holds;
     struct store_list_entries list_entries;
-    /* recorded axis: the balances at T from each asset's newest entry with recorded_us <= T */
-    struct { hf_id user; int64_t at_us; bool user_found; uint64_t version;
-             size_t count; struct ledger_asset *out; } balance_at;
+    /* recorded axis: the balances at T from each asset's newest entry with recorded_us <= T.
+     * effective axis: the sums of the entries with effective_us <= T, made of the recorded balances
+     * at T and the backdated entries (effective_us < recorded_us), which have an index of their own;
+     * buckets may be negative there (out: only the balances; versions are the recorded ones, 0 for
+     * an asset that has none by then). overflow: a sum leaves the 128-bit range, out is empty. */
+    struct { hf_id user; int64_t at_us; bool effective; bool user_found; bool overflow;
+             uint64_t version; size_t count; struct ledger_asset *out; } balance_at;
     struct store_partition open_partition;
     struct { uint32_t partition; int64_t now_us; uint32_t limit;
              size_t count; struct store_hold_row *out; } due_holds;
@@ -341,6 +385,7 @@ struct store_request {
     /* advances ledger_balances and system_totals by up to `limit` entries of the partition; more:
      * there may be more */
     struct { uint32_t partition; uint32_t limit; bool more; } project;
+    struct store_lease lease;
   };
 };
 
@@ -352,6 +397,7 @@ void store_request_free(struct store_request *request);
 /* ---- engines --------------------------------------------------------------------------------- */
 
 struct store_engine;
+struct store_admin_ops;
 struct store_engine_ops {
   const char *name;
   /* Any thread; STORE_COMMIT, STORE_OPEN_PARTITION and STORE_PROJECT from one thread at a time
@@ -361,6 +407,7 @@ struct store_engine_ops {
    * hits, conflicts or is fenced does not fail the others. One thread at a time. */
   void (*commit_many)(struct store_engine *engine, struct store_request **requests, size_t count);
   void (*close)(struct store_engine *engine);
+  const struct store_admin_ops *admin; /* adapters/store/store_admin.h; NULL: none */
 };
 struct store_engine {
   const struct store_engine_ops *ops;
@@ -372,6 +419,7 @@ struct store_engine {
 struct store_port {
   const char *name;
   unsigned window; /* commit requests in flight that one store actor may have */
+  bool shared;     /* other nodes may use the database: partitions are leased (STORE_LEASE) */
   /* Takes the request; the answer is the message HF_STORE_ANSWER (messages.h) to rt_self(ctx).
    * RT_AGAIN: no room, not taken. */
   rt_status (*submit)(struct store_port *port, rt_ctx *ctx, struct store_request *request);

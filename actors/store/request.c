@@ -20,7 +20,7 @@ struct store_request *store_request_new(enum store_kind kind)
 {
   struct store_request *request = rt_alloc(sizeof *request);
 
-  CHECK(kind <= STORE_PROJECT);
+  CHECK(kind <= STORE_LEASE);
   request->kind = kind;
   return request;
 }

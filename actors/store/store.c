@@ -19,6 +19,7 @@ static rt_status store_load(rt_ctx *ctx, void *state)
   const struct hf_setup *setup = hf_setup_of(ctx);
   CHECK(setup != NULL);
   store->setup = setup;
+  store->shared = setup->port->shared;
   unsigned loops = rt_loop_count(ctx);
   unsigned total = 1u << setup->partition_bits;
   unsigned loop = rt_loop_index(ctx);
@@ -29,8 +30,11 @@ static rt_status store_load(rt_ctx *ctx, void *state)
   for (unsigned i = 0; i < store->partitions_count; i++) {
     store->partitions[i].number = loop + i * loops;
     store->partitions[i].lane = (uint8_t)(i % store->lanes_count);
+    store->partitions[i].owned = !store->shared;
   }
-  if (store->partitions_count == 0) {
+  store->owned = store->shared ? 0 : store->partitions_count;
+  hf_gauge(ctx, HF_M_PARTITIONS, store->owned);
+  if (store->partitions_count == 0 && !store->shared) {
     rt_id catalog = hf_loop_actor(HF_KIND_CATALOG, loop);
     CHECK(rt_tell(ctx, catalog, HF_OPENED, NULL, 0) == RT_OK);
   }
@@ -49,6 +53,11 @@ static void store_timer(rt_ctx *ctx, struct store_actor *store, uint64_t cookie)
   }
   if (cookie == STORE_TIMER_READS) {
     store_read_resume(ctx, store);
+    return;
+  }
+  if (cookie == STORE_TIMER_TELL) {
+    store->telling = false;
+    store_tell(ctx, store);
     return;
   }
   CHECK(cookie == STORE_TIMER_PROJECT);
@@ -94,6 +103,15 @@ static rt_status store_handle(rt_ctx *ctx, void *state, const rt_env *env)
     store_read(ctx, store, request);
     break;
   }
+  case HF_OWN:
+    store_own(ctx, store, (uint32_t)env->payload.u[0]);
+    break;
+  case HF_DROP:
+    store_drop(ctx, store, (uint32_t)env->payload.u[0]);
+    break;
+  case HF_RELEASE:
+    store_release(ctx, store, env);
+    break;
   case HF_RESUME:
     store_fence_remove(store, env->payload.u[0]);
     break;
@@ -104,7 +122,7 @@ static rt_status store_handle(rt_ctx *ctx, void *state, const rt_env *env)
     store_timer(ctx, store, env->payload.u[0]);
     break;
   case RT_OP_STOPPING:
-    break; /* what was accepted still commits; the runtime waits for the answers */
+    break; /* what was accepted still commits; a drain waits for it (store_idle) */
   default:
     CHECK(!"a message that the store actor does not know");
   }
@@ -116,7 +134,18 @@ static void store_turn_end(rt_ctx *ctx, void *state)
   store_flush(ctx, state);
 }
 
-/* A commit in flight is the port's: its late answer comes to store_drop. */
+/* The runtime need not know of what the port has. */
+static bool store_idle(const void *state)
+{
+  const struct store_actor *store = state;
+  for (unsigned i = 0; i < store->lanes_count; i++)
+    if (store->lanes[i].flight != NULL || store->lanes[i].pending > 0)
+      return false;
+  return store->reads == 0 && store->reads_waiting == 0 && store->reads_held == 0 &&
+         store->opening == 0 && !store->projecting;
+}
+
+/* A commit in flight is the port's: its late answer comes to store_undelivered. */
 static void store_passivate(rt_ctx *ctx, void *state)
 {
   struct store_actor *store = state;
@@ -126,7 +155,7 @@ static void store_passivate(rt_ctx *ctx, void *state)
   rt_free(store->lanes);
 }
 
-static void store_drop(const rt_env *env)
+static void store_undelivered(const rt_env *env)
 {
   if (env->op == HF_STORE_ANSWER)
     store_request_free(env->payload.p.ptr);
@@ -143,6 +172,13 @@ static void store_check(const void *state)
     CHECK(pending == store->lanes[i].pending);
     CHECK((store->lanes[i].flight == NULL) == (store->lanes[i].flight_units == 0));
   }
+  for (unsigned i = 0; i < store->partitions_count; i++) {
+    const struct partition *partition = &store->partitions[i];
+    CHECK(!partition->flying || store->lanes[partition->lane].flight != NULL);
+    CHECK(partition->owned || partition->pending.count == 0);
+    CHECK(partition->owned || partition->held_first == NULL);
+    CHECK(!partition->stale || partition->flying || partition->state == PARTITION_OPENING);
+  }
 }
 
 const rt_class hf_store_class = {
@@ -153,8 +189,9 @@ const rt_class hf_store_class = {
     .stash_max = 1024,
     .load = store_load,
     .handle = store_handle,
+    .idle = store_idle,
     .turn_end = store_turn_end,
     .passivate = store_passivate,
     .check = store_check,
-    .drop = store_drop,
+    .drop = store_undelivered,
 };

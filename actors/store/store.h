@@ -6,6 +6,7 @@
 #define HOLDFAST_STORE_H
 
 #include "actors/actors.h"
+#include "actors/cluster/cluster.h"
 #include "actors/store/messages.h"
 #include "actors/store/port.h"
 #include "actors/store/unit.h"
@@ -26,15 +27,29 @@ enum partition_state {
   PARTITION_OPEN,
 };
 
-struct partition { /* one that this loop owns */
+struct partition { /* one whose actors live on this loop, whichever node has it */
   uint32_t number;
   uint8_t state; /* enum partition_state; moved by partition_move only */
   uint8_t lane;
-  bool announced; /* names, transit and sweep were told */
+  bool owned;     /* this node's: opened, and opened again when lost */
+  bool releasing; /* takes nothing more; given up once nothing of it is under way */
+  bool flying;    /* a batch of it is in its lane's flight */
+  bool stale;     /* it was not ours in between: what is under way counts for nothing later, and it
+                     is opened anew when that is back */
+  bool known;     /* was open before: head and before are what this writer left off at */
+  bool told_open; /* what names, transit and sweep were told last, or are about to be */
+  uint8_t untold; /* bits: which of them are still to be told */
+  bool lost;      /* the keeper is still to be told that another writer was here */
   uint64_t epoch, next_batch, next_seq;
   uint64_t next_user_serial; /* as read when it was opened */
   struct hf_hash head;
+  struct hf_hash before; /* a batch of unknown outcome ends in head or in this */
   struct unit_list pending;
+  /* Reads of its actors that wait until it is open: shared stores only. */
+  struct store_request *held_first, *held_last;
+  /* The keeper's RELEASE; RT_ID_NONE: none. */
+  rt_id release_asker;
+  uint32_t release_corr;
 };
 
 struct lane { /* partitions that commit together; at most one commit in flight */
@@ -52,6 +67,10 @@ struct store_actor {
   struct lane *lanes;
   unsigned lanes_count;
   unsigned opened;     /* partitions in PARTITION_OPEN */
+  unsigned opening;    /* partitions in PARTITION_OPENING */
+  unsigned owned;      /* partitions that are this node's */
+  bool shared;         /* the port's */
+  bool telling;        /* the timer runs that tells what found no room */
   unsigned failures;   /* in a row */
   bool backing_off;    /* the reopen timer runs */
   bool ready;          /* all partitions were open once and the catalog was told */
@@ -62,18 +81,44 @@ struct store_actor {
   unsigned reads;      /* in the port */
   struct store_request *reads_first, *reads_last; /* waiting for the port */
   unsigned reads_waiting;
+  unsigned reads_held; /* over all partitions */
 };
 
-enum store_timer { STORE_TIMER_REOPEN = 1, STORE_TIMER_PROJECT, STORE_TIMER_READS };
+enum store_timer { STORE_TIMER_REOPEN = 1, STORE_TIMER_PROJECT, STORE_TIMER_READS, STORE_TIMER_TELL };
+
+/* What the loop's actors see of a partition. */
+static inline struct cluster_place *store_place(rt_ctx *ctx, uint32_t partition)
+{
+  struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
+  return &cluster->places[partition];
+}
+
+/* store_own.c: whose a partition is, and who has to know. */
+void store_own(rt_ctx *ctx, struct store_actor *store, uint32_t number);
+void store_drop(rt_ctx *ctx, struct store_actor *store, uint32_t number);
+void store_release(rt_ctx *ctx, struct store_actor *store, const rt_env *env);
+/* Another writer was here: the partition is given up until the keeper knows whose it is. */
+void store_lost(rt_ctx *ctx, struct store_actor *store, struct partition *partition);
+/* A commit or an opening of the partition is back: closes it if it was dropped meanwhile, and ends
+ * a release that waited for it. */
+void store_landed(rt_ctx *ctx, struct store_actor *store, struct partition *partition);
+/* Tells the partition's actors that it is open, or closed; goes on later when there is no room. */
+void store_announce(rt_ctx *ctx, struct store_actor *store, struct partition *partition, bool open);
+void store_tell(rt_ctx *ctx, struct store_actor *store);
 
 /* store_open.c: partitions and their opening. */
 void store_open_all(rt_ctx *ctx, struct store_actor *store);
 void store_opened(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
-void partition_move(struct store_actor *store, struct partition *partition, unsigned state);
+void partition_move(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
+                    unsigned state);
 struct partition *store_partition_of(struct store_actor *store, uint32_t number, unsigned loops);
 
 /* A commit or an opening failed, or a commit succeeded: the breaker counts failures in a row. */
 void store_failed(rt_ctx *ctx, struct store_actor *store);
+static inline bool store_breaker(const struct store_actor *store)
+{
+  return store->failures >= STORE_BREAKER_FAILURES;
+}
 void store_succeeded(rt_ctx *ctx, struct store_actor *store);
 /* Opens the closed partitions after a backoff that grows with the failures. */
 void store_reopen_later(rt_ctx *ctx, struct store_actor *store);
@@ -97,6 +142,10 @@ void store_fence_clear(struct store_actor *store);
 void store_read(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
 void store_read_done(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
 void store_read_resume(rt_ctx *ctx, struct store_actor *store);
+/* The partition is open: its held reads go. */
+void store_held_go(rt_ctx *ctx, struct store_actor *store, struct partition *partition);
+/* It is not ours, or the store keeps failing: they are refused. */
+void store_held_refuse(rt_ctx *ctx, struct store_actor *store, struct partition *partition);
 void store_project(rt_ctx *ctx, struct store_actor *store);
 void store_projected(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
 

@@ -5,6 +5,7 @@
  * After a hit or conflict nothing was written: the unit that hit is answered, units of the same
  * user behind it must be judged again (they were staged on an effect that is not new), and all
  * others go again without a second probe, so that replays cannot slow strangers down. */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "actors/metrics.h"
@@ -64,11 +65,14 @@ static void answer_unit(rt_ctx *ctx, struct store_actor *store, struct store_uni
 /* ---- units come in --------------------------------------------------------------------------- */
 
 /* Whether a unit is refused at once, and how; STORE_OK: it is taken. */
-static unsigned persist_judge(const struct store_actor *store, const struct store_unit *unit,
-                              const struct partition *partition)
+static unsigned persist_judge(rt_ctx *ctx, const struct store_actor *store,
+                              const struct store_unit *unit, const struct partition *partition)
 {
-  bool breaker = store->failures >= STORE_BREAKER_FAILURES && partition->state != PARTITION_OPEN;
-  if (breaker || store->lanes[partition->lane].pending >= store->setup->queue_units_max)
+  bool breaker = store_breaker(store) && partition->state != PARTITION_OPEN;
+  bool foreign = !partition->owned || partition->releasing ||
+                 unit->tenure != store_place(ctx, partition->number)->tenure;
+  if (breaker || foreign ||
+      store->lanes[partition->lane].pending >= store->setup->queue_units_max)
     return STORE_UNAVAILABLE;
   return unit->user != 0 && store_fenced(store, unit->user) ? STORE_RESTAGE : STORE_OK;
 }
@@ -78,7 +82,7 @@ void store_persist(rt_ctx *ctx, struct store_actor *store, struct store_unit *fi
 {
   struct partition *partition = store_partition_of(store, first->partition, rt_loop_count(ctx));
   struct lane *lane = &store->lanes[partition->lane];
-  unsigned status = persist_judge(store, first, partition);
+  unsigned status = persist_judge(ctx, store, first, partition);
   for (struct store_unit *unit = first, *next; unit != NULL; unit = next) {
     next = unit->next;
     CHECK(unit->tied == (next != NULL) && unit->partition == first->partition &&
@@ -142,7 +146,15 @@ static void batch_fill(rt_ctx *ctx, struct store_actor *store, struct partition 
   }
   store_batch_end(&hasher, batch);
   partition->next_batch++;
+  partition->before = partition->head;
   partition->head = batch->hash;
+  partition->flying = true;
+}
+
+static bool is_ready(const struct partition *partition, unsigned lane)
+{
+  return partition->lane == lane && partition->state == PARTITION_OPEN && !partition->stale &&
+         partition->pending.count > 0;
 }
 
 static struct store_request *batch_build(rt_ctx *ctx, struct store_actor *store, unsigned index)
@@ -152,9 +164,9 @@ static struct store_request *batch_build(rt_ctx *ctx, struct store_actor *store,
   size_t ready = 0, partitions = 0;
   for (unsigned i = 0; i < store->partitions_count; i++) {
     const struct partition *partition = &store->partitions[i];
-    if (partition->lane == index && partition->state == PARTITION_OPEN) {
+    if (is_ready(partition, index)) {
       ready += partition->pending.count;
-      partitions += partition->pending.count > 0;
+      partitions++;
     }
   }
   if (ready == 0)
@@ -171,8 +183,7 @@ static struct store_request *batch_build(rt_ctx *ctx, struct store_actor *store,
     struct partition *partition = &store->partitions[(start + i) % store->partitions_count];
     size_t taken = request->commit.units_count;
     size_t room = ready > taken ? ready - taken : 0;
-    if (partition->lane == index && partition->state == PARTITION_OPEN &&
-        partition->pending.count > 0 && room > 0)
+    if (is_ready(partition, index) && room > 0)
       batch_fill(ctx, store, partition, room, request);
   }
   return request;
@@ -229,6 +240,8 @@ void store_flush(rt_ctx *ctx, struct store_actor *store)
     lane->oldest_us = rt_now_us(ctx);
     if (store->setup->port->submit(store->setup->port, ctx, request) != RT_OK) {
       batch_take_back(ctx, store, request); /* the port has no room: the next turn tries again */
+      for (unsigned j = 0; j < store->partitions_count; j++)
+        store->partitions[j].flying = store->partitions[j].flying && store->partitions[j].lane != i;
       rt_want_turn_end(ctx);
       continue;
     }
@@ -249,8 +262,13 @@ void store_flush(rt_ctx *ctx, struct store_actor *store)
 static void settle_all(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
 {
   uint64_t entries = 0;
-  for (size_t i = 0; i < request->commit.batches_count; i++)
-    entries += request->commit.batches[i].entries_count;
+  for (size_t i = 0; i < request->commit.batches_count; i++) {
+    const struct store_batch *batch = &request->commit.batches[i];
+    entries += batch->entries_count;
+    if (store->setup->tails != NULL && batch->entries_count > 0)
+      atomic_store_explicit(&store->setup->tails[batch->partition],
+                            batch->first_seq + batch->entries_count - 1u, memory_order_relaxed);
+  }
   for (size_t i = 0; i < request->commit.units_count; i++)
     answer_unit(ctx, store, request->commit.units[i], STORE_OK);
   hf_count(ctx, HF_M_STORE_COMMITS, 1);
@@ -339,31 +357,60 @@ static void answer_hits(rt_ctx *ctx, struct store_actor *store, struct store_req
   batch_take_back(ctx, store, request);
 }
 
-/* The store failed, or another writer has the partitions: hand everything back and open anew. */
-static void fail_all(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
+static void fail_log(const struct store_actor *store, const struct store_request *request)
 {
-  unsigned status = request->status == STORE_UNKNOWN ? STORE_UNKNOWN : STORE_UNAVAILABLE;
-  hf_count(ctx, HF_M_STORE_FAILURES, 1);
   if (store->setup->log != NULL)
     store->setup->log(store->setup->log_arg, 3, "store",
                       request->status == STORE_FENCED    ? "fenced: another writer was here"
                       : request->status == STORE_UNKNOWN ? "commit of unknown outcome"
                       : request->status == STORE_CORRUPT ? "the database is corrupt"
                                                          : "commit failed");
+}
+
+/* The batch is not there, or may be: only a new opening tells where the partition goes on. */
+static void batch_failed(rt_ctx *ctx, struct store_actor *store, const struct store_batch *batch,
+                         unsigned status)
+{
+  struct partition *partition = store_partition_of(store, batch->partition, rt_loop_count(ctx));
+  if (status != STORE_UNKNOWN)
+    partition->head = batch->previous;
+  store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);
+  partition_move(ctx, store, partition, PARTITION_CLOSED);
+  if (status == STORE_FENCED && store->shared && partition->owned)
+    store_lost(ctx, store, partition);
+}
+
+/* The store failed, or another writer has the partitions: hand everything back and open anew. */
+static void fail_all(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
+{
+  unsigned status = request->status == STORE_UNKNOWN ? STORE_UNKNOWN : STORE_UNAVAILABLE;
+  hf_count(ctx, HF_M_STORE_FAILURES, 1);
+  fail_log(store, request);
   for (size_t i = 0; i < request->commit.units_count; i++)
     answer_unit(ctx, store, request->commit.units[i], status);
-  for (size_t i = 0; i < request->commit.batches_count; i++) {
-    struct partition *partition =
-        store_partition_of(store, request->commit.batches[i].partition, rt_loop_count(ctx));
-    store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);
-    partition_move(store, partition, PARTITION_CLOSED);
-  }
-  store_failed(ctx, store);
+  for (size_t i = 0; i < request->commit.batches_count; i++)
+    batch_failed(ctx, store, &request->commit.batches[i], request->status);
+  bool lost = store->shared && request->status == STORE_FENCED;
   store_request_free(request);
+  if (lost) /* the store works; the keeper finds out whose the partitions are */
+    return;
+  store_failed(ctx, store);
   /* A lone failure is tried again at once; a store that keeps failing is given time. */
   if (store->failures > 1u)
     store_reopen_later(ctx, store);
-  else if (!store->backing_off)
+}
+
+/* What was waited for in the lane's partitions is back. */
+static void lane_landed(rt_ctx *ctx, struct store_actor *store, unsigned lane)
+{
+  for (unsigned i = 0; i < store->partitions_count; i++) {
+    struct partition *partition = &store->partitions[i];
+    if (partition->lane != lane || !partition->flying)
+      continue;
+    partition->flying = false;
+    store_landed(ctx, store, partition);
+  }
+  if (!store->backing_off)
     store_open_all(ctx, store);
 }
 
@@ -382,6 +429,7 @@ void store_committed(rt_ctx *ctx, struct store_actor *store, struct store_reques
     answer_hits(ctx, store, request);
   else
     fail_all(ctx, store, request);
+  lane_landed(ctx, store, (unsigned)(lane - store->lanes));
   /* What gathered goes before the settling begins: the store works while the loop does. */
   store_flush(ctx, store);
 }

@@ -9,14 +9,25 @@ static const bool moves[3][3] = {
     [PARTITION_OPEN] = {[PARTITION_CLOSED] = true},
 };
 
-void partition_move(struct store_actor *store, struct partition *partition, unsigned state)
+/* Readers of memory and of /readyz look at what follows from the states. */
+static void show(rt_ctx *ctx, const struct store_actor *store, const struct partition *partition)
+{
+  struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
+  cluster->places[partition->number].open =
+      partition->state == PARTITION_OPEN && partition->owned && !partition->stale;
+  cluster->store_down = store_breaker(store) && store->opened < store->owned;
+}
+
+void partition_move(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
+                    unsigned state)
 {
   CHECK(moves[partition->state][state]);
-  if (state == PARTITION_OPEN)
-    store->opened++;
-  if (partition->state == PARTITION_OPEN)
-    store->opened--;
+  store->opened += state == PARTITION_OPEN;
+  store->opened -= partition->state == PARTITION_OPEN;
+  store->opening += state == PARTITION_OPENING;
+  store->opening -= partition->state == PARTITION_OPENING;
   partition->state = (uint8_t)state;
+  show(ctx, store, partition);
 }
 
 struct partition *store_partition_of(struct store_actor *store, uint32_t number, unsigned loops)
@@ -45,6 +56,8 @@ void store_failed(rt_ctx *ctx, struct store_actor *store)
 {
   if (++store->failures != STORE_BREAKER_FAILURES)
     return;
+  struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
+  cluster->store_down = store->opened < store->owned;
   hf_gauge(ctx, HF_M_BREAKER, 1);
   if (store->setup->log != NULL)
     store->setup->log(store->setup->log_arg, 3, "store", "the store keeps failing");
@@ -52,70 +65,104 @@ void store_failed(rt_ctx *ctx, struct store_actor *store)
 
 void store_succeeded(rt_ctx *ctx, struct store_actor *store)
 {
-  if (store->failures >= STORE_BREAKER_FAILURES)
+  struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
+  if (store_breaker(store))
     hf_gauge(ctx, HF_M_BREAKER, 0);
   store->failures = 0;
+  cluster->store_down = false;
 }
 
 static void open_failed(rt_ctx *ctx, struct store_actor *store)
 {
   store_failed(ctx, store);
   store_reopen_later(ctx, store);
+  for (unsigned i = 0; i < store->partitions_count && store_breaker(store); i++)
+    if (store->partitions[i].state != PARTITION_OPEN)
+      store_held_refuse(ctx, store, &store->partitions[i]);
 }
 
 void store_open_all(rt_ctx *ctx, struct store_actor *store)
 {
   for (unsigned i = 0; i < store->partitions_count; i++) {
     struct partition *partition = &store->partitions[i];
-    if (partition->state != PARTITION_CLOSED)
+    if (partition->state != PARTITION_CLOSED || !partition->owned)
       continue;
+    CHECK(!partition->flying);
     struct store_request *request = store_request_new(STORE_OPEN_PARTITION);
     request->open_partition.partition = partition->number;
+    request->open_partition.owner = store->shared ? store->setup->node : 0;
     if (store->setup->port->submit(store->setup->port, ctx, request) != RT_OK) {
       store_request_free(request);
       open_failed(ctx, store);
       return;
     }
-    partition_move(store, partition, PARTITION_OPENING);
+    partition_move(ctx, store, partition, PARTITION_OPENING);
   }
 }
 
-/* The first time a partition opens, those who have unfinished work in it are told. */
-static void announce(rt_ctx *ctx, struct partition *partition)
+/* Has somebody else written since this writer left off? An embedded store has nobody else. */
+static bool is_foreign(const struct store_actor *store, const struct partition *partition,
+                       const struct store_partition *answer)
 {
-  partition->announced = true;
-  uint64_t payload[1] = {partition->next_user_serial};
-  static const enum hf_kind kinds[] = {HF_KIND_NAMES, HF_KIND_TRANSIT, HF_KIND_SWEEP};
-  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-    rt_id to = hf_partition_actor(kinds[i], partition->number);
-    CHECK(rt_tell(ctx, to, HF_OPENED, payload, sizeof payload) == RT_OK);
+  if (!store->shared)
+    return false;
+  return !partition->known || !(hf_hash_equal(&answer->follows, &partition->head) ||
+                                hf_hash_equal(&answer->follows, &partition->before));
+}
+
+/* What was judged under an older tenure is handed back: its users read themselves anew. */
+static void opened(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
+                   const struct store_partition *answer)
+{
+  bool foreign = is_foreign(store, partition, answer);
+  if (foreign) {
+    store_place(ctx, partition->number)->tenure++;
+    store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);
   }
+  partition->known = true;
+  partition->epoch = answer->epoch;
+  partition->next_batch = answer->next_batch;
+  partition->next_seq = answer->next_seq;
+  partition->next_user_serial = answer->next_user_serial;
+  partition->head = partition->before = answer->head;
+  partition_move(ctx, store, partition, PARTITION_OPEN);
+  if (!partition->told_open || foreign)
+    store_announce(ctx, store, partition, true);
+  if (!store->shared && store->opened == store->partitions_count && !store->ready) {
+    store->ready = true;
+    rt_id catalog = hf_loop_actor(HF_KIND_CATALOG, rt_loop_index(ctx));
+    CHECK(rt_tell(ctx, catalog, HF_OPENED, NULL, 0) == RT_OK);
+  }
+  store_held_go(ctx, store, partition);
+  rt_want_turn_end(ctx);
+}
+
+static void not_opened(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
+                       unsigned status)
+{
+  partition_move(ctx, store, partition, PARTITION_CLOSED);
+  if (store->shared && status == STORE_FENCED) {
+    store_lost(ctx, store, partition);
+    return;
+  }
+  open_failed(ctx, store);
+  if (store_breaker(store))
+    store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);
 }
 
 void store_opened(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
 {
   const struct store_partition *answer = &request->open_partition;
   struct partition *partition = store_partition_of(store, answer->partition, rt_loop_count(ctx));
-  if (request->status == STORE_OK) {
-    partition_move(store, partition, PARTITION_OPEN);
-    partition->epoch = answer->epoch;
-    partition->next_batch = answer->next_batch;
-    partition->next_seq = answer->next_seq;
-    partition->next_user_serial = answer->next_user_serial;
-    partition->head = answer->head;
-    if (!partition->announced)
-      announce(ctx, partition);
-    if (store->opened == store->partitions_count && !store->ready) {
-      store->ready = true;
-      rt_id catalog = hf_loop_actor(HF_KIND_CATALOG, rt_loop_index(ctx));
-      CHECK(rt_tell(ctx, catalog, HF_OPENED, NULL, 0) == RT_OK);
-    }
-    rt_want_turn_end(ctx);
-  } else {
-    partition_move(store, partition, PARTITION_CLOSED);
-    open_failed(ctx, store);
-    if (store->failures >= STORE_BREAKER_FAILURES)
-      store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);
-  }
+  CHECK(partition->owned || partition->stale);
+  if (partition->stale)
+    partition_move(ctx, store, partition, PARTITION_CLOSED);
+  else if (request->status == STORE_OK)
+    opened(ctx, store, partition, answer);
+  else
+    not_opened(ctx, store, partition, request->status);
   store_request_free(request);
+  store_landed(ctx, store, partition);
+  if (!store->backing_off)
+    store_open_all(ctx, store);
 }

@@ -2,8 +2,10 @@
  *
  * Happy path: every sweep_every_us it reads the holds that are due and peeks at their users; the
  *   user actor releases what has expired when it is touched. So a hold keeps no actor alive.
- * Ways to fail: a read or a peek fails; the next round finds the hold again.
- * Invariants: one round at a time; at most SWEEP_BATCH peeks in flight. */
+ * Ways to fail: a read or a peek fails; the next round finds the hold again. The partition is lost:
+ *   the round that is under way is the last, until it is open again.
+ * Invariants: one round at a time, or one timer for the next; at most SWEEP_BATCH peeks in
+ *   flight. */
 #include "actors/actors.h"
 #include "actors/metrics.h"
 #include "actors/store/messages.h"
@@ -14,10 +16,15 @@
 struct sweep_actor {
   unsigned peeks; /* in flight */
   bool full;      /* the last read was full: there is more */
+  bool open;      /* the partition is */
+  bool busy;      /* a round is under way, or its timer runs */
 };
 
-static void round_later(rt_ctx *ctx, const struct sweep_actor *sweep)
+static void round_later(rt_ctx *ctx, struct sweep_actor *sweep)
 {
+  sweep->busy = sweep->open;
+  if (!sweep->open)
+    return;
   uint64_t every_us = hf_setup_of(ctx)->sweep_every_us;
   rt_timer(ctx, sweep->full ? every_us / 100u + 1000u : every_us, 0);
 }
@@ -49,7 +56,7 @@ static void peek_user(rt_ctx *ctx, struct sweep_actor *sweep, hf_id user)
 static void round_read(rt_ctx *ctx, struct sweep_actor *sweep, struct store_request *request)
 {
   sweep->full = request->status == STORE_OK && request->due_holds.count == SWEEP_BATCH;
-  if (request->status == STORE_OK) {
+  if (request->status == STORE_OK && sweep->open) {
     hf_count(ctx, HF_M_HOLDS_EXPIRED, request->due_holds.count);
     hf_id last = 0;
     for (size_t i = 0; i < request->due_holds.count; i++) {
@@ -68,11 +75,18 @@ static rt_status sweep_handle(rt_ctx *ctx, void *state, const rt_env *env)
   struct sweep_actor *sweep = state;
   switch (env->op) {
   case HF_OPENED:
-    if (hf_setup_of(ctx)->sweep_every_us > 0)
+    sweep->open = hf_setup_of(ctx)->sweep_every_us > 0;
+    if (!sweep->busy)
       round_later(ctx, sweep);
     break;
+  case HF_CLOSED:
+    sweep->open = false;
+    break;
   case RT_OP_TIMER:
-    round_start(ctx, sweep);
+    if (sweep->open)
+      round_start(ctx, sweep);
+    else
+      sweep->busy = false;
     break;
   case HF_READ_DONE:
     round_read(ctx, sweep, env->payload.p.ptr);

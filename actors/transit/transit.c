@@ -7,8 +7,10 @@
  * Ways to fail: the payee cannot be credited now (tried again with backoff; who waits is told 503,
  *   unknown, and learns the outcome by the same key); the payee has no room for it, in its
  *   balance or its number of assets (bounced to the payer); a crash (the partition's
- *   open transfers are read when it opens).
- * Invariants: a transfer is driven once at a time; credit and mark are repeatable. */
+ *   open transfers are read when it opens); the partition is lost (who waits is told "unknown", and
+ *   the new owner's actor finds the row).
+ * Invariants: a transfer is driven once at a time by this node; credit and mark are repeatable, so
+ *   that it does no harm when the former owner still has an answer to come. */
 #include <string.h>
 
 #define uthash_malloc(size) rt_alloc(size)
@@ -17,6 +19,7 @@
 
 #include "actors/actors.h"
 #include "actors/catalog/catalog.h"
+#include "actors/cluster/cluster.h"
 #include "actors/metrics.h"
 #include "actors/store/messages.h"
 #include "actors/user/op.h"
@@ -42,6 +45,9 @@ struct drive {
 struct transit_actor {
   struct drive *drives;
   hf_id listed; /* open transfers up to this one were read */
+  bool open;    /* the partition is: transfers are driven */
+  bool listing; /* a read of open transfers is under way, or the timer of the next one runs */
+  bool again;   /* it was opened anew meanwhile: they are listed from the start */
 };
 
 static void answer_asking(rt_ctx *ctx, struct drive *drive, enum hf_error error)
@@ -55,9 +61,22 @@ static void answer_asking(rt_ctx *ctx, struct drive *drive, enum hf_error error)
   }
 }
 
-static void drive_wait(rt_ctx *ctx, struct drive *drive)
+static void drive_free(rt_ctx *ctx, struct transit_actor *transit, struct drive *drive)
+{
+  CHECK(drive->asking == NULL);
+  hf_count(ctx, HF_M_TRANSIT_ENDED, 1);
+  HASH_DEL(transit->drives, drive);
+  rt_free(drive);
+}
+
+/* Later, or, when the partition is not ours any more, never. */
+static void drive_wait(rt_ctx *ctx, struct transit_actor *transit, struct drive *drive)
 {
   answer_asking(ctx, drive, HF_E_UNKNOWN_OUTCOME);
+  if (!transit->open) {
+    drive_free(ctx, transit, drive);
+    return;
+  }
   unsigned shift = drive->failures < 7u ? drive->failures : 7u;
   uint64_t delay = (uint64_t)TRANSIT_RETRY_MIN_US << shift;
   drive->failures++;
@@ -69,10 +88,15 @@ static void drive_wait(rt_ctx *ctx, struct drive *drive)
 }
 
 /* The credit of the payee or, when that overflows, the bounce to the payer. */
-static void drive_submit(rt_ctx *ctx, struct drive *drive)
+static void drive_submit(rt_ctx *ctx, struct transit_actor *transit, struct drive *drive)
 {
   bool bounce = drive->state == DRIVE_BOUNCING;
   char key[40];
+  const struct store_asset_row *asset = catalog_asset(catalog_of(ctx), drive->row.asset);
+  if (asset == NULL) { /* another node made it a moment ago */
+    drive_wait(ctx, transit, drive);
+    return;
+  }
   struct hf_op *op = hf_op_new();
   op->user = bounce ? drive->row.payer : drive->row.payee;
   op->has_key = true;
@@ -85,8 +109,6 @@ static void drive_submit(rt_ctx *ctx, struct drive *drive)
   command->request = command->key;
   command->asset = drive->row.asset;
   command->asset_known = true;
-  const struct store_asset_row *asset = catalog_asset(catalog_of(ctx), drive->row.asset);
-  CHECK(asset != NULL);
   command->scale = asset->scale;
   command->amount = (struct hf_decimal){.digits = drive->row.amount, .scale = asset->scale};
   command->amount_given = true;
@@ -95,23 +117,25 @@ static void drive_submit(rt_ctx *ctx, struct drive *drive)
   memcpy(command->actor, "system", sizeof "system");
   op->owner = drive;
   rt_id actor = hf_user_actor(op->user, hf_setup_of(ctx)->partition_bits);
-  if (rt_ask(ctx, actor, HF_SUBMIT, &op, sizeof op, 0, hf_corr(op)) != RT_OK) {
+  if (cluster_ask(ctx, actor, HF_SUBMIT, op, 0, hf_corr(op)) != RT_OK) {
     hf_op_free(op);
-    drive_wait(ctx, drive);
+    drive_wait(ctx, transit, drive);
   }
 }
 
-static void drive_mark(rt_ctx *ctx, struct drive *drive)
+static void drive_mark(rt_ctx *ctx, struct transit_actor *transit, struct drive *drive)
 {
+  unsigned partition = rt_id_shard(rt_self(ctx));
   drive->mark = (struct store_row){
       .table = STORE_T_TRANSFER, .action = STORE_UPDATE, .transfer = drive->row};
-  drive->unit = (struct store_unit){.partition = rt_id_shard(rt_self(ctx)),
+  drive->unit = (struct store_unit){.partition = partition,
+                                    .tenure = cluster_tenure(ctx, partition),
                                     .rows = &drive->mark,
                                     .rows_count = 1};
   struct store_unit *unit = &drive->unit;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   if (rt_ask(ctx, store, HF_PERSIST, &unit, sizeof unit, 0, hf_corr(unit)) != RT_OK)
-    drive_wait(ctx, drive);
+    drive_wait(ctx, transit, drive);
 }
 
 static enum hf_error end_error(const struct store_transfer_row *row)
@@ -121,11 +145,12 @@ static enum hf_error end_error(const struct store_transfer_row *row)
 
 static void drive_go(rt_ctx *ctx, struct transit_actor *transit, struct drive *drive)
 {
-  (void)transit;
-  if (drive->state == DRIVE_MARKING)
-    drive_mark(ctx, drive);
+  if (!transit->open)
+    drive_wait(ctx, transit, drive);
+  else if (drive->state == DRIVE_MARKING)
+    drive_mark(ctx, transit, drive);
   else
-    drive_submit(ctx, drive);
+    drive_submit(ctx, transit, drive);
 }
 
 static struct drive *drive_new(rt_ctx *ctx, struct transit_actor *transit,
@@ -170,6 +195,11 @@ static void transit_drive(rt_ctx *ctx, struct transit_actor *transit, struct hf_
     rt_reply(ctx, op->asker, op->corr, HF_DONE, &op, sizeof op);
     return;
   }
+  if (!transit->open) { /* its new owner drives it */
+    op->error = HF_E_UNKNOWN_OUTCOME;
+    rt_reply(ctx, op->asker, op->corr, HF_DONE, &op, sizeof op);
+    return;
+  }
   bool fresh = drive == NULL;
   if (fresh)
     drive = drive_new(ctx, transit, &row);
@@ -197,7 +227,7 @@ static void transit_done(rt_ctx *ctx, struct transit_actor *transit, struct hf_o
     drive->state = DRIVE_BOUNCING;
     drive_go(ctx, transit, drive);
   } else {
-    drive_wait(ctx, drive);
+    drive_wait(ctx, transit, drive);
   }
 }
 
@@ -205,13 +235,11 @@ static void transit_marked(rt_ctx *ctx, struct transit_actor *transit, struct st
 {
   struct drive *drive = (void *)((char *)unit - offsetof(struct drive, unit));
   if (unit->status != STORE_OK) {
-    drive_wait(ctx, drive);
+    drive_wait(ctx, transit, drive);
     return;
   }
   answer_asking(ctx, drive, end_error(&drive->row));
-  HASH_DEL(transit->drives, drive);
-  hf_count(ctx, HF_M_TRANSIT_ENDED, 1);
-  rt_free(drive);
+  drive_free(ctx, transit, drive);
 }
 
 /* ---- transfers that a crash left open -------------------------------------------------------- */
@@ -219,6 +247,10 @@ static void transit_marked(rt_ctx *ctx, struct transit_actor *transit, struct st
 static void list_start(rt_ctx *ctx, struct transit_actor *transit)
 {
   struct store_request *request = store_request_new(STORE_OPEN_TRANSFERS);
+  if (transit->again)
+    transit->listed = 0;
+  transit->again = false;
+  transit->listing = true;
   request->open_transfers.partition = rt_id_shard(rt_self(ctx));
   request->open_transfers.after = transit->listed;
   request->open_transfers.limit = TRANSIT_PAGE;
@@ -229,23 +261,68 @@ static void list_start(rt_ctx *ctx, struct transit_actor *transit)
   }
 }
 
-static void list_done(rt_ctx *ctx, struct transit_actor *transit, struct store_request *request)
+static void list_take(rt_ctx *ctx, struct transit_actor *transit,
+                      const struct store_request *request)
 {
-  if (request->status != STORE_OK || catalog_of(ctx) == NULL) {
-    store_request_free(request);
-    rt_timer(ctx, TRANSIT_RETRY_MIN_US, 0);
-    return;
-  }
-  size_t count = request->open_transfers.count;
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < request->open_transfers.count; i++) {
     const struct store_transfer_row *row = &request->open_transfers.out[i];
     transit->listed = row->id;
     if (drive_find(transit, row->id) == NULL)
       drive_go(ctx, transit, drive_new(ctx, transit, row));
   }
+}
+
+static void list_done(rt_ctx *ctx, struct transit_actor *transit, struct store_request *request)
+{
+  bool failed = request->status != STORE_OK || catalog_of(ctx) == NULL;
+  bool more = transit->again || (!failed && request->open_transfers.count == TRANSIT_PAGE);
+  /* What was asked for under an earlier opening may be over by now. */
+  if (!failed && !transit->again && transit->open)
+    list_take(ctx, transit, request);
   store_request_free(request);
-  if (count == TRANSIT_PAGE)
+  transit->listing = transit->open && (failed || more);
+  if (!transit->listing)
+    return;
+  if (failed)
+    rt_timer(ctx, TRANSIT_RETRY_MIN_US, 0);
+  else
     list_start(ctx, transit);
+}
+
+/* ---- the partition opens and closes ---------------------------------------------------------- */
+
+static void transit_opened(rt_ctx *ctx, struct transit_actor *transit)
+{
+  transit->open = true;
+  transit->again = true;
+  if (!transit->listing)
+    list_start(ctx, transit);
+}
+
+/* What is in flight is freed when its answer comes. */
+static void transit_closed(rt_ctx *ctx, struct transit_actor *transit)
+{
+  struct drive *drive, *next;
+  transit->open = false;
+  HASH_ITER(hh, transit->drives, drive, next)
+  {
+    answer_asking(ctx, drive, HF_E_UNKNOWN_OUTCOME);
+    if (drive->state == DRIVE_WAITING)
+      drive_free(ctx, transit, drive);
+  }
+}
+
+static void transit_timer(rt_ctx *ctx, struct transit_actor *transit, uint64_t cookie)
+{
+  struct drive *drive = drive_find(transit, cookie);
+  if (cookie == 0) {
+    transit->listing = false;
+    if (transit->open)
+      list_start(ctx, transit);
+  } else if (drive != NULL && drive->state == DRIVE_WAITING) {
+    drive->state = drive->resume;
+    drive_go(ctx, transit, drive);
+  }
 }
 
 static rt_status transit_handle(rt_ctx *ctx, void *state, const rt_env *env)
@@ -253,7 +330,10 @@ static rt_status transit_handle(rt_ctx *ctx, void *state, const rt_env *env)
   struct transit_actor *transit = state;
   switch (env->op) {
   case HF_OPENED:
-    list_start(ctx, transit);
+    transit_opened(ctx, transit);
+    break;
+  case HF_CLOSED:
+    transit_closed(ctx, transit);
     break;
   case HF_READ_DONE:
     list_done(ctx, transit, env->payload.p.ptr);
@@ -279,16 +359,9 @@ static rt_status transit_handle(rt_ctx *ctx, void *state, const rt_env *env)
   case HF_SETTLED:
     transit_marked(ctx, transit, env->payload.p.ptr);
     break;
-  case RT_OP_TIMER: {
-    struct drive *drive = drive_find(transit, env->payload.u[0]);
-    if (env->payload.u[0] == 0) {
-      list_start(ctx, transit);
-    } else if (drive != NULL && drive->state == DRIVE_WAITING) {
-      drive->state = drive->resume;
-      drive_go(ctx, transit, drive);
-    }
+  case RT_OP_TIMER:
+    transit_timer(ctx, transit, env->payload.u[0]);
     break;
-  }
   default:
     CHECK(!"a message that the transit actor does not know");
   }
@@ -313,7 +386,7 @@ static void transit_passivate(rt_ctx *ctx, void *state)
   }
 }
 
-static const uint8_t transit_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, 0};
+static const uint8_t transit_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, HF_KIND_PEER, 0};
 
 const rt_class hf_transit_class = {
     .name = "transit",

@@ -28,7 +28,7 @@ const struct ledger_entry *hf_op_entries(const struct hf_op *op, size_t *ret_cou
     *ret_count = 0;
     return NULL;
   }
-  if (op->replayed) {
+  if (op->replay != NULL) { /* the journal knew the key, or another node judged it */
     *ret_count = op->replay->entries_count;
     return op->replay->entries;
   }

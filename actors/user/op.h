@@ -29,7 +29,7 @@ struct hf_op {
   /* The answer. */
   enum hf_error error;    /* HF_OK: applied. Retryable errors: not judged for ever */
   bool replayed;          /* the journal knew the key: `replay` holds what it knows */
-  struct store_op *replay;
+  struct store_op *replay; /* also set when another node judged the op: its entries, then */
   /* The user actor's own. */
   rt_id asker;
   uint32_t corr;
@@ -37,6 +37,7 @@ struct hf_op {
   uint8_t state;          /* enum op_state of user.h */
   bool unknown;           /* a commit of it may have happened */
   bool looked_up;         /* what it refers to was read from the journal */
+  uint32_t looked_up_tenure; /* ... under this tenure of the partition */
   struct hf_op *group_head; /* NULL when alone */
   uint32_t group_left;    /* of a head: members whose fate is open; at 0 the group is answered */
   struct hf_op *next;     /* in the user actor's list */
@@ -105,6 +106,7 @@ struct hf_create {
   int64_t created_us;
   /* the names actors' own */
   uint8_t state;
+  bool reserving;            /* came as RESERVE: the answer is RESERVE_DONE */
   rt_id asker;
   uint32_t corr;
   rt_id second_asker;

@@ -63,7 +63,7 @@ void user_view(rt_ctx *ctx, struct user_actor *user, struct hf_view *view)
 {
   int64_t now_us = user_wall_us(ctx);
   int64_t until_us = view->wait_expiry_us < now_us ? view->wait_expiry_us : now_us;
-  if (user->state == USER_COLD) {
+  if (user->state == USER_COLD || !user_is_true(ctx, user)) {
     user_view_refuse(ctx, view);
   } else if (ledger_user_expired(&user->committed, until_us) == NULL) {
     view_answer(ctx, user, view);
@@ -105,6 +105,7 @@ static void status_start(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
   peek->row.user = (struct store_user_row){.id = user->committed.id, .status = peek->status};
   peek->unit.partition = hf_id_partition(peek->user, setup->partition_bits);
   peek->unit.user = peek->user;
+  peek->unit.tenure = user->tenure;
   peek->unit.rows = &peek->row;
   peek->unit.rows_count = 1;
   struct store_unit *unit = &peek->unit;
@@ -152,15 +153,47 @@ static void user_message(rt_ctx *ctx, struct user_actor *user, const rt_env *env
     peek->asker = env->from;
     peek->corr = env->corr;
     user_expire(ctx, user);
-    if (env->op == HF_PEEK)
+    if (env->op == HF_SET_STATUS)
+      status_start(ctx, user, peek);
+    else if (user_is_true(ctx, user))
       peek_answer(ctx, user, peek);
     else
-      status_start(ctx, user, peek);
+      peek_refuse(ctx, peek, HF_E_UNAVAILABLE);
     break;
   }
   default:
     CHECK(!"a message that the user actor does not know");
   }
+}
+
+static void message_refuse(rt_ctx *ctx, struct user_actor *user, const rt_env *env)
+{
+  if (env->op == HF_SUBMIT) {
+    user_finish_all(ctx, user, op_take(env), HF_E_UNAVAILABLE);
+  } else if (env->op == HF_BALANCES) {
+    struct hf_view *view = env->payload.p.ptr;
+    view->asker = env->from;
+    view->corr = env->corr;
+    user_view_refuse(ctx, view);
+  } else {
+    struct hf_peek *peek = env->payload.p.ptr;
+    peek->asker = env->from;
+    peek->corr = env->corr;
+    peek_refuse(ctx, peek, HF_E_UNAVAILABLE);
+  }
+}
+
+/* What was read is not good enough for this message: read again, then handle it. What is under way
+ * comes back first. */
+static void message_after_load(rt_ctx *ctx, struct user_actor *user, const rt_env *env)
+{
+  CHECK(user->work->cold == NULL);
+  user->work->cold = rt_alloc(sizeof *user->work->cold);
+  *user->work->cold = *env;
+  if (user->work->pending == 0)
+    user_load_start(ctx, user);
+  else
+    user_recover(ctx, user, true);
 }
 
 static void user_dispatch(rt_ctx *ctx, struct user_actor *user, const rt_env *env)
@@ -183,12 +216,12 @@ static void user_dispatch(rt_ctx *ctx, struct user_actor *user, const rt_env *en
   default:
     break;
   }
-  if (user->state == USER_COLD || user->missing) {
-    /* What was read is not good enough for this message: read again, then handle it. */
-    CHECK(user->work->cold == NULL);
-    user->work->cold = rt_alloc(sizeof *user->work->cold);
-    *user->work->cold = *env;
-    user_load_start(ctx, user);
+  if (!cluster_has(ctx, rt_id_shard(rt_self(ctx)))) {
+    message_refuse(ctx, user, env);
+    return;
+  }
+  if (user->state == USER_COLD || user->missing || user_is_foreign(ctx, user)) {
+    message_after_load(ctx, user, env);
     return;
   }
   CHECK(user->state == USER_READY);
@@ -227,23 +260,6 @@ static rt_status user_handle(rt_ctx *ctx, void *state, const rt_env *env)
   return RT_OK;
 }
 
-static void message_refuse(rt_ctx *ctx, struct user_actor *user, const rt_env *env)
-{
-  if (env->op == HF_SUBMIT) {
-    user_finish_all(ctx, user, op_take(env), HF_E_UNAVAILABLE);
-  } else if (env->op == HF_BALANCES) {
-    struct hf_view *view = env->payload.p.ptr;
-    view->asker = env->from;
-    view->corr = env->corr;
-    user_view_refuse(ctx, view);
-  } else {
-    struct hf_peek *peek = env->payload.p.ptr;
-    peek->asker = env->from;
-    peek->corr = env->corr;
-    peek_refuse(ctx, peek, HF_E_UNAVAILABLE);
-  }
-}
-
 void user_message_cold(rt_ctx *ctx, struct user_actor *user, bool refuse)
 {
   rt_env *env = user->work->cold;
@@ -264,6 +280,8 @@ static rt_status user_load(rt_ctx *ctx, void *state)
   rt_id self = rt_self(ctx);
   ledger_user_init(&user->committed,
                    hf_id_make(rt_id_serial(self), rt_id_shard(self), setup->partition_bits));
+  if (!cluster_has(ctx, rt_id_shard(self)))
+    return RT_OK; /* cold: each message is refused, until the partition is here */
   work_begin(user);
   user_load_start(ctx, user);
   work_end(user); /* the read may have failed at once */

@@ -8,6 +8,7 @@
 
 #include "actors/actors.h"
 #include "actors/catalog/catalog.h"
+#include "actors/cluster/cluster.h"
 #include "actors/store/messages.h"
 #include "actors/user/op.h"
 
@@ -56,13 +57,15 @@ struct user_work { /* what a user needs only while something is under way */
 struct user_actor {
   struct ledger_user committed;
   struct user_work *work;  /* while a message is handled, and longer while it is not all empty */
+  uint32_t tenure;         /* of the partition (cluster.h) when `committed` was read */
   uint8_t state;           /* enum user_state; moved by user_move only */
-  bool missing;            /* no such user, when last read */
-  bool reload;             /* recovering ends with a read of the journal */
-  bool all_keys_recent;    /* every key this user ever used is in `recent` or `keys` */
+  bool missing : 1;        /* no such user, when last read */
+  bool reload : 1;         /* recovering ends with a read of the journal */
+  bool all_keys_recent : 1; /* every key this user ever used is in `recent` or `keys` */
   uint8_t recent_count, recent_next;
   struct hf_digest recent[USER_RECENT]; /* a ring */
 };
+_Static_assert(sizeof(struct user_actor) <= 128u, "a million users may be awake");
 
 void user_move(rt_ctx *ctx, struct user_actor *user, enum user_state state);
 
@@ -70,6 +73,18 @@ void user_move(rt_ctx *ctx, struct user_actor *user, enum user_state state);
 static inline const struct ledger_user *user_newest(const struct user_actor *user)
 {
   return user->work->staged != NULL ? user->work->staged : &user->committed;
+}
+
+/* Somebody else may have written since the user was read: it must be read anew before it judges or
+ * answers anything. */
+static inline bool user_is_foreign(const rt_ctx *ctx, const struct user_actor *user)
+{
+  return user->tenure != cluster_tenure(ctx, rt_id_shard(rt_self(ctx)));
+}
+/* What is committed may be shown: nobody else has written since, and nobody can have. */
+static inline bool user_is_true(const rt_ctx *ctx, const struct user_actor *user)
+{
+  return !user_is_foreign(ctx, user) && cluster_is_here(ctx, rt_id_shard(rt_self(ctx)));
 }
 
 /* user_load.c */
@@ -99,6 +114,8 @@ void user_finish(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, enum hf
 void user_finish_each(rt_ctx *ctx, struct user_actor *user, struct hf_op *head);
 void user_finish_all(rt_ctx *ctx, struct user_actor *user, struct hf_op *head,
                      enum hf_error error);
+/* Everything under way comes back, then the user is read anew; user_progress goes on with it. */
+void user_recover(rt_ctx *ctx, struct user_actor *user, bool reload);
 /* To be judged once the user is loaded or recovered; refused when nobody is about to do that. */
 void user_retry(rt_ctx *ctx, struct user_actor *user, struct hf_op *head);
 /* The journal knows the key: answers from `known` (taken), or with a conflict. */

@@ -101,6 +101,7 @@ void user_load_done(rt_ctx *ctx, struct user_actor *user, struct store_request *
     ledger_user_deinit(&user->committed);
     ledger_user_init(&user->committed, id);
     user->missing = request->status == STORE_NOT_FOUND;
+    user->tenure = request->load_user.tenure;
     user->recent_count = user->recent_next = 0;
     user->all_keys_recent = false;
     if (!user->missing)

@@ -7,6 +7,7 @@ static bool lookup_start(rt_ctx *ctx, struct user_actor *user, struct hf_op *op,
 {
   request->owner = op;
   op->state = OP_WAITING;
+  op->looked_up_tenure = cluster_tenure(ctx, rt_id_shard(rt_self(ctx)));
   user->work->lookups++;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   if (rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) != RT_OK) {
@@ -36,7 +37,8 @@ static bool is_open(const struct user_actor *user, const struct hf_op *op)
 static bool prepare_one(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, struct hf_op *head)
 {
   struct store_request *request;
-  if (op->looked_up || op->state == OP_DONE)
+  bool fresh = op->looked_up && op->looked_up_tenure == user->tenure;
+  if (fresh || op->state == OP_DONE)
     return true;
   switch (op->command.type) {
   case LEDGER_T_REVERSE:

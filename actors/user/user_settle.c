@@ -125,8 +125,9 @@ static void remember_key(struct user_actor *user, const struct hf_op *op)
   user->recent_next = (uint8_t)((user->recent_next + 1u) % USER_RECENT);
 }
 
-static void recover(rt_ctx *ctx, struct user_actor *user)
+void user_recover(rt_ctx *ctx, struct user_actor *user, bool reload)
 {
+  user->reload = user->reload || reload;
   if (user->state == USER_READY)
     user_move(ctx, user, USER_RECOVERING);
 }
@@ -137,7 +138,7 @@ static void op_back(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   hf_count(ctx, HF_M_OP_RESTAGED, 1);
   op->state = OP_NEW;
   op->looked_up = false;
-  recover(ctx, user);
+  user_recover(ctx, user, false);
   if (op->group_head == NULL)
     user_retry(ctx, user, op);
 }
@@ -169,7 +170,7 @@ static bool op_settled(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   case STORE_HIT: {
     struct store_op *known = op->unit.hit;
     op->unit.hit = NULL;
-    recover(ctx, user);
+    user_recover(ctx, user, false);
     user_replay(ctx, user, op, known);
     return true;
   }
@@ -207,8 +208,7 @@ static void peek_settled(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
     if (user->work->staged != NULL)
       user->work->staged->status = peek->status;
   } else {
-    user->reload = true;
-    recover(ctx, user);
+    user_recover(ctx, user, true);
   }
   peek->version = user->committed.version;
   rt_reply(ctx, peek->asker, peek->corr, HF_PEEK_DONE, &peek, sizeof peek);

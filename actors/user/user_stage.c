@@ -94,6 +94,7 @@ static void unit_reset(const rt_ctx *ctx, const struct user_actor *user, struct 
   op->unit = (struct store_unit){
       .partition = hf_id_partition(op->user, hf_setup_of(ctx)->partition_bits),
       .user = op->user,
+      .tenure = user->tenure,
       .has_key = op->has_key,
       /* A group must learn of all its known keys at once, because they decide over each other. */
       .probe = op->has_key && (op->group_head != NULL || !user->all_keys_recent),
@@ -285,7 +286,7 @@ void user_expire(rt_ctx *ctx, struct user_actor *user)
 {
   const struct ledger_hold *hold;
   int64_t now_us = user_wall_us(ctx);
-  while (user->state == USER_READY && catalog_of(ctx) != NULL) {
+  while (user->state == USER_READY && catalog_of(ctx) != NULL && !user_is_foreign(ctx, user)) {
     const struct ledger_user *state = user_newest(user);
     hold = ledger_user_expired(state, now_us);
     if (hold == NULL)
@@ -333,9 +334,21 @@ static enum hf_error late_error(const struct hf_op *op)
   return op->attempts > 0 ? HF_E_UNAVAILABLE : HF_E_TIMEOUT;
 }
 
+/* Another writer was here since the user was read: the op is judged on what that one left. */
+static void run_after_load(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
+{
+  user_recover(ctx, user, true);
+  user_retry(ctx, user, op);
+  user_progress(ctx, user);
+}
+
 void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 {
   CHECK(op->group_head == NULL || op->group_head == op);
+  if (user_is_foreign(ctx, user)) {
+    run_after_load(ctx, user, op);
+    return;
+  }
   if (user->missing || catalog_of(ctx) == NULL) { /* the latter: this loop only starts */
     user_finish_all(ctx, user, op, user->missing ? HF_E_USER_NOT_FOUND : HF_E_UNAVAILABLE);
     return;

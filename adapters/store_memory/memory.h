@@ -35,10 +35,20 @@ struct memory_blocks {
   size_t count, room;
 };
 
+struct memory_backdated { /* backdated(user, seq): entries that are effective before they came */
+  uint64_t seq;
+  int64_t effective_us;
+  hf_amount amount;
+  uint16_t asset;
+  uint8_t from, to;
+};
+
 struct memory_user {
   struct store_user_row row;
   uint64_t *seqs; /* of the entry that brought version i + 1 */
   size_t versions, seqs_room;
+  struct memory_backdated *backdated; /* by seq */
+  size_t backdated_count, backdated_room;
   uint64_t keys; /* idempotency keys known */
   struct memory_holds holds, open_holds;
   struct memory_blocks open_blocks;
@@ -92,6 +102,7 @@ struct memory_key { /* an idempotency key: of the op that starts at `seq`, or of
 };
 
 struct memory_partition {
+  uint64_t owner; /* node id; 0: nobody */
   uint64_t epoch;
   uint64_t user_serial_max;
   uint64_t names_inserted;
@@ -122,6 +133,10 @@ struct memory_store {
   size_t assets_count, assets_room;
   struct store_key_row **keys; /* by id text */
   size_t keys_count, keys_room;
+  struct store_node nodes[STORE_NODES_MAX]; /* by id */
+  size_t nodes_count;
+  uint64_t beats; /* of all nodes so far */
+  uint64_t catalog_revision;
 };
 
 /* ---- lookups (memory_table.c); NULL: not there ----------------------------------------------- */
@@ -160,6 +175,8 @@ void memory_read(struct memory_store *store, struct store_request *request);
 /* memory_read.c: what the journal knows of the op at seq, or of a refusal. */
 struct store_op *memory_op_read(struct memory_store *store, uint32_t partition, uint64_t seq);
 struct store_op *memory_refusal_read(const struct store_outcome *outcome);
+/* memory_lease.c: a heartbeat. */
+void memory_lease(struct memory_store *store, struct store_request *request);
 /* memory_list.c: the requests that page through something. */
 void memory_list_holds(struct memory_store *store, struct store_request *request);
 void memory_list_entries(struct memory_store *store, struct store_request *request);

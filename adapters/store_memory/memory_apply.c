@@ -4,6 +4,7 @@
  * because a user may be made by the very unit that brings its first entry. */
 #include <string.h>
 
+#include "adapters/store/effective.h"
 #include "adapters/store_memory/memory.h"
 
 /* Grows an array so that one more item fits. */
@@ -302,9 +303,11 @@ static void row_apply(struct memory_store *store, const struct store_row *row)
     break;
   case STORE_T_ASSET:
     asset_apply(store, row->action, row->asset);
+    store->catalog_revision++;
     break;
   case STORE_T_KEY:
     key_apply(store, row->action, row->key);
+    store->catalog_revision++;
     break;
   case STORE_T_HOLD:
     hold_apply(store, row->action, &row->hold);
@@ -352,6 +355,18 @@ static void entry_apply(struct memory_store *store, const struct ledger_entry *e
   };
   user->seqs = room_for_one(user->seqs, user->versions, &user->seqs_room, sizeof *user->seqs);
   user->seqs[user->versions++] = partition->entries_count;
+  if (!effective_is_backdated(entry))
+    return;
+  user->backdated = room_for_one(user->backdated, user->backdated_count, &user->backdated_room,
+                                 sizeof *user->backdated);
+  user->backdated[user->backdated_count++] = (struct memory_backdated){
+    .seq = partition->entries_count,
+    .effective_us = entry->effective_us,
+    .amount = entry->amount,
+    .asset = entry->asset,
+    .from = entry->from,
+    .to = entry->to,
+  };
 }
 
 static void key_learn(struct memory_store *store, const struct store_unit *unit,

@@ -1,5 +1,6 @@
 /* memory_list.c - the requests that walk: holds and entries of a user, balances at a time, the
  * journal of a partition. None looks at more than it was asked for, but for a binary search. */
+#include "adapters/store/effective.h"
 #include "adapters/store_memory/memory.h"
 
 void memory_list_holds(struct memory_store *store, struct store_request *request)
@@ -102,25 +103,14 @@ void memory_list_entries(struct memory_store *store, struct store_request *reque
   }
 }
 
-void memory_balance_at(struct memory_store *store, struct store_request *request)
+/* The balances after the user's entry of balance_at.version, which is there. */
+static void recorded_balances(struct memory_store *store, struct store_request *request,
+                              const struct memory_user *user)
 {
-  const struct memory_user *user = memory_user_find(store, request->balance_at.user);
   uint32_t partition = hf_id_partition(request->balance_at.user, store->engine.partition_bits);
   struct ledger_entry newest, entry;
   struct ledger_asset *out;
 
-  request->balance_at.user_found = user != NULL;
-  request->balance_at.version = 0;
-  request->balance_at.count = 0;
-  request->balance_at.out = NULL;
-  if (user == NULL)
-    return;
-  request->balance_at.version =
-    request->balance_at.at_us == INT64_MAX
-      ? user->versions
-      : version_before(store, user, partition, request->balance_at.at_us + 1);
-  if (request->balance_at.version == 0)
-    return;
   memory_entry_read(store, partition, user->seqs[request->balance_at.version - 1], &request->arena,
                     &newest);
   request->balance_at.count = 1u + newest.others_count;
@@ -143,6 +133,48 @@ void memory_balance_at(struct memory_store *store, struct store_request *request
   }
 }
 
+/* Adds what was recorded later than that version and was effective by then. */
+static enum store_status add_backdated(struct store_request *request,
+                                       const struct memory_user *user)
+{
+  uint64_t version = request->balance_at.version;
+  uint64_t seq = version == 0 ? 0 : user->seqs[version - 1];
+  enum store_status status = effective_begin(request);
+  size_t first = user->backdated_count;
+
+  while (first > 0 && user->backdated[first - 1].seq > seq)
+    first--;
+  for (size_t i = first; status == STORE_OK && i < user->backdated_count; i++) {
+    const struct memory_backdated *row = &user->backdated[i];
+
+    if (row->effective_us <= request->balance_at.at_us)
+      status = effective_add(request, row->asset, row->from, row->to, row->amount);
+  }
+  return status;
+}
+
+void memory_balance_at(struct memory_store *store, struct store_request *request)
+{
+  const struct memory_user *user = memory_user_find(store, request->balance_at.user);
+  uint32_t partition = hf_id_partition(request->balance_at.user, store->engine.partition_bits);
+
+  request->balance_at.user_found = user != NULL;
+  request->balance_at.version = 0;
+  request->balance_at.overflow = false;
+  request->balance_at.count = 0;
+  request->balance_at.out = NULL;
+  if (user == NULL)
+    return;
+  request->balance_at.version =
+    request->balance_at.at_us == INT64_MAX
+      ? user->versions
+      : version_before(store, user, partition, request->balance_at.at_us + 1);
+  if (request->balance_at.version > 0)
+    recorded_balances(store, request, user);
+  if (request->balance_at.effective)
+    request->status = (uint8_t)add_backdated(request, user);
+}
+
 void memory_scan(struct memory_store *store, struct store_request *request)
 {
   struct store_scan *scan = &request->scan;
@@ -157,6 +189,9 @@ void memory_scan(struct memory_store *store, struct store_request *request)
   scan->bodies = hf_arena_alloc(&request->arena, count * sizeof *scan->bodies);
   scan->metadata = hf_arena_alloc(&request->arena, count * sizeof *scan->metadata);
   scan->salts = hf_arena_alloc(&request->arena, count * sizeof *scan->salts);
+  scan->reversed_by = NULL;
+  if (scan->reversals)
+    scan->reversed_by = hf_arena_alloc(&request->arena, count * sizeof *scan->reversed_by);
   for (size_t i = 0; i < count; i++) {
     const struct memory_entry *row = memory_entry_at(store, scan->partition, from + i);
     struct ledger_entry *entry = &scan->entries[i];
@@ -166,6 +201,10 @@ void memory_scan(struct memory_store *store, struct store_request *request)
     scan->bodies[i].size = row->body_size;
     hf_id op = ledger_entry_op(entry, store->engine.partition_bits);
     scan->metadata[i] = memory_metadata_read(store, op, &request->arena);
+    const struct memory_reversals *reversals =
+      scan->reversals && entry->op_index == 0 ? memory_reversals_find(store, op) : NULL;
+    if (reversals != NULL)
+      scan->reversed_by[i] = reversals->rows[reversals->count - 1].op;
     if (scan->metadata[i].at != NULL)
       memcpy(scan->salts[i].bytes, memory_meta_find(store, op)->row.salt,
              sizeof scan->salts[i].bytes);

@@ -235,6 +235,10 @@ static void open_partition(struct memory_store *store, struct store_request *req
   struct store_partition *out = &request->open_partition;
   struct memory_partition *partition = memory_partition_at(store, out->partition);
 
+  if (out->owner != partition->owner) {
+    request->status = STORE_FENCED;
+    return;
+  }
   out->epoch = ++partition->epoch;
   out->next_batch = partition->batches_count + 1;
   out->next_seq = partition->entries_count + 1;
@@ -242,6 +246,7 @@ static void open_partition(struct memory_store *store, struct store_request *req
   out->head = (struct hf_hash){{0}};
   if (partition->batches_count > 0)
     out->head = partition->batches[partition->batches_count - 1].hash;
+  out->follows = out->head;
 }
 
 static void due_holds(struct memory_store *store, struct store_request *request)
@@ -350,6 +355,7 @@ void memory_read(struct memory_store *store, struct store_request *request)
     [STORE_CATALOG] = catalog,
     [STORE_SCAN] = memory_scan,
     [STORE_PROJECT] = project,
+    [STORE_LEASE] = memory_lease,
   };
 
   CHECK(request->kind < sizeof reads / sizeof reads[0] && reads[request->kind] != NULL);

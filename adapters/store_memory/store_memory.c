@@ -55,6 +55,7 @@ static void partition_deinit(struct memory_partition *partition)
 
   HASH_ITER (hh, partition->users, user, next_user) {
     rt_free(user->seqs);
+    rt_free(user->backdated);
     rt_free(user->holds.at);
     rt_free(user->open_holds.at);
     rt_free(user->open_blocks.at);

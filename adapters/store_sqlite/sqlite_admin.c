@@ -6,6 +6,7 @@
 
 #include "adapters/store_sqlite/sqlite_engine.h"
 #include "adapters/store_sqlite/sqlite_project.h"
+#include "adapters/store_sqlite/sqlite_schema.h"
 #include "adapters/store_sqlite/sqlite_write.h"
 
 static struct sqlite_engine *engine_of(struct store_engine *engine)
@@ -30,7 +31,7 @@ static enum hf_error error_of(enum store_status status)
 /* A walk over the rows of one statement; `hand` reads the row and calls the caller's `each`. */
 struct walk {
   enum sqlite_statement statement;
-  uint64_t first, second; /* parameters 1 and 2 */
+  uint64_t first, second, third; /* parameters */
   bool (*hand)(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row);
   union {
     bool (*balance)(void *arg, const struct store_balance_row *row);
@@ -54,6 +55,8 @@ static enum store_status walk_rows(struct walk *walk, struct sqlite_db *db)
     sqlite_bind_id(row.statement, 1, walk->first);
   if (parameters > 1)
     sqlite_bind_id(row.statement, 2, walk->second);
+  if (parameters > 2)
+    sqlite_bind_id(row.statement, 3, walk->third);
   while (go_on && !row.corrupt && (code = sqlite3_step(row.statement)) == SQLITE_ROW)
     go_on = walk->hand(walk, db, &row);
   (void)sqlite3_reset(row.statement);
@@ -75,6 +78,7 @@ static enum hf_error walk_run(struct store_engine *base, struct walk *walk)
   return error_of(status);
 }
 
+/* The table is ordered by user: the partitions wanted are picked out of all. */
 static bool hand_balance(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
 {
   struct store_balance_row balance = {
@@ -82,7 +86,9 @@ static bool hand_balance(struct walk *walk, struct sqlite_db *db, struct sqlite_
     .asset = (uint16_t)sqlite_column_unsigned(row, 1, UINT16_MAX),
     .version = sqlite_column_unsigned(row, 2, INT64_MAX),
   };
-  (void)db;
+  unsigned partition = hf_id_partition(balance.user, db->partition_bits);
+  if (partition < walk->first || partition > walk->second)
+    return true;
   for (int i = 0; i < (int)LEDGER_BUCKET_COUNT; i++)
     balance.balance.bucket[i] = sqlite_column_amount(row, 3 + i);
   balance.balance.claimed_total = sqlite_column_amount(row, 11);
@@ -90,13 +96,16 @@ static bool hand_balance(struct walk *walk, struct sqlite_db *db, struct sqlite_
   return !row->corrupt && walk->each.balance(walk->arg, &balance);
 }
 
-enum hf_error store_sqlite_each_balance(struct store_engine *engine,
-                                        bool (*each)(void *arg,
-                                                     const struct store_balance_row *row),
-                                        void *arg)
+static enum hf_error each_balance(struct store_engine *engine, uint32_t first, uint32_t count,
+                                  bool (*each)(void *arg, const struct store_balance_row *row),
+                                  void *arg)
 {
-  struct walk walk = {
-    .statement = SQL_BALANCE_EACH, .hand = hand_balance, .each.balance = each, .arg = arg};
+  struct walk walk = {.statement = SQL_BALANCE_EACH,
+                      .first = first,
+                      .second = (uint64_t)first + count - 1u,
+                      .hand = hand_balance,
+                      .each.balance = each,
+                      .arg = arg};
   return walk_run(engine, &walk);
 }
 
@@ -113,12 +122,16 @@ static bool hand_system(struct walk *walk, struct sqlite_db *db, struct sqlite_r
   return !row->corrupt && walk->each.system(walk->arg, &total);
 }
 
-enum hf_error store_sqlite_each_system(struct store_engine *engine,
-                                       bool (*each)(void *arg, const struct store_system_row *row),
-                                       void *arg)
+static enum hf_error each_system(struct store_engine *engine, uint32_t first, uint32_t count,
+                                 bool (*each)(void *arg, const struct store_system_row *row),
+                                 void *arg)
 {
-  struct walk walk = {
-    .statement = SQL_SYSTEM_EACH, .hand = hand_system, .each.system = each, .arg = arg};
+  struct walk walk = {.statement = SQL_SYSTEM_EACH,
+                      .first = first,
+                      .second = (uint64_t)first + count - 1u,
+                      .hand = hand_system,
+                      .each.system = each,
+                      .arg = arg};
   return walk_run(engine, &walk);
 }
 
@@ -132,9 +145,8 @@ static bool hand_user(struct walk *walk, struct sqlite_db *db, struct sqlite_row
   return go_on;
 }
 
-enum hf_error store_sqlite_each_user(struct store_engine *engine, uint32_t partition,
-                                     bool (*each)(void *arg, const struct store_user_row *row),
-                                     void *arg)
+static enum hf_error each_user(struct store_engine *engine, uint32_t partition,
+                               bool (*each)(void *arg, const struct store_user_row *row), void *arg)
 {
   struct walk walk = {
     .statement = SQL_USER_EACH,
@@ -155,15 +167,36 @@ static bool hand_batch(struct walk *walk, struct sqlite_db *db, struct sqlite_ro
   return !row->corrupt && walk->each.batch(walk->arg, &batch);
 }
 
-enum hf_error store_sqlite_each_batch(struct store_engine *engine, uint32_t partition,
-                                      bool (*each)(void *arg, const struct store_batch *batch),
-                                      void *arg)
+static enum hf_error each_batch(struct store_engine *engine, uint32_t partition, uint64_t first,
+                                uint64_t last,
+                                bool (*each)(void *arg, const struct store_batch *batch), void *arg)
 {
   struct walk walk = {.statement = SQL_BATCH_EACH,
                       .first = partition,
+                      .second = first,
+                      .third = last,
                       .hand = hand_batch,
                       .each.batch = each,
                       .arg = arg};
+  return walk_run(engine, &walk);
+}
+
+static bool take_batch(void *arg, const struct store_batch *batch)
+{
+  struct store_batch *newest = arg;
+  *newest = *batch;
+  return true;
+}
+
+static enum hf_error newest_batch(struct store_engine *engine, uint32_t partition,
+                                  struct store_batch *ret_batch)
+{
+  struct walk walk = {.statement = SQL_BATCH_NEWEST,
+                      .first = partition,
+                      .hand = hand_batch,
+                      .each.batch = take_batch,
+                      .arg = ret_batch};
+  *ret_batch = (struct store_batch){.partition = partition};
   return walk_run(engine, &walk);
 }
 
@@ -175,9 +208,8 @@ static bool hand_hold(struct walk *walk, struct sqlite_db *db, struct sqlite_row
   return !row->corrupt && walk->each.hold(walk->arg, &hold);
 }
 
-enum hf_error store_sqlite_each_hold(struct store_engine *engine, uint32_t partition,
-                                     bool (*each)(void *arg, const struct store_hold_row *row),
-                                     void *arg)
+static enum hf_error each_hold(struct store_engine *engine, uint32_t partition,
+                               bool (*each)(void *arg, const struct store_hold_row *row), void *arg)
 {
   struct walk walk = {.statement = SQL_HOLD_EACH,
                       .first = partition,
@@ -195,9 +227,9 @@ static bool hand_block(struct walk *walk, struct sqlite_db *db, struct sqlite_ro
   return !row->corrupt && walk->each.block(walk->arg, &block);
 }
 
-enum hf_error store_sqlite_each_block(struct store_engine *engine, uint32_t partition,
-                                      bool (*each)(void *arg, const struct store_block_row *row),
-                                      void *arg)
+static enum hf_error each_block(struct store_engine *engine, uint32_t partition,
+                                bool (*each)(void *arg, const struct store_block_row *row),
+                                void *arg)
 {
   struct walk walk = {.statement = SQL_BLOCK_EACH,
                       .first = partition,
@@ -207,31 +239,41 @@ enum hf_error store_sqlite_each_block(struct store_engine *engine, uint32_t part
   return walk_run(engine, &walk);
 }
 
+/* `second` is the cursor: the id of the row that was handed out last; `third` the last batch. */
 static bool hand_outcome(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
 {
   struct store_outcome outcome;
   (void)db;
   sqlite_row_outcome(row, &outcome);
-  return !row->corrupt && walk->each.outcome(walk->arg, &outcome);
+  uint64_t id = sqlite_column_unsigned(row, 8, INT64_MAX);
+  if (row->corrupt || outcome.batch > walk->third)
+    return false;
+  walk->second = id;
+  return walk->each.outcome(walk->arg, &outcome);
 }
 
-enum hf_error store_sqlite_each_outcome(struct store_engine *engine, uint32_t partition,
-                                        bool (*each)(void *arg, const struct store_outcome *row),
-                                        void *arg)
+static enum hf_error each_outcome(struct store_engine *engine, uint32_t partition, uint64_t *cursor,
+                                  uint64_t last,
+                                  bool (*each)(void *arg, const struct store_outcome *row),
+                                  void *arg)
 {
   struct walk walk = {.statement = SQL_OUTCOME_EACH,
                       .first = partition,
+                      .second = *cursor,
+                      .third = last,
                       .hand = hand_outcome,
                       .each.outcome = each,
                       .arg = arg};
-  return walk_run(engine, &walk);
+  enum hf_error error = walk_run(engine, &walk);
+  *cursor = walk.second;
+  return error;
 }
 
-enum hf_error store_sqlite_mark(struct store_engine *base, uint32_t partition, uint64_t *ret_seq)
+static enum hf_error mark(struct store_engine *base, uint32_t partition, uint64_t *ret_seq)
 {
   struct sqlite_engine *engine = engine_of(base);
   struct sqlite_db *db = sqlite_engine_take_reader(engine);
-  struct sqlite_row row = { .statement = sqlite_db_use(db, SQL_MARK_GET) };
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_MARK_GET)};
   sqlite_bind_id(row.statement, 1, partition);
   enum store_status status = sqlite_first(row.statement);
   *ret_seq = 0; /* a partition that was never projected has no row */
@@ -249,45 +291,47 @@ enum hf_error store_sqlite_mark(struct store_engine *base, uint32_t partition, u
 
 /* ---- repair ---------------------------------------------------------------------------------- */
 
-/* The marks go to the journals' ends: the caller's truth is the whole journal. */
-static enum store_status repair_marks(struct sqlite_engine *engine)
+/* The marks go to the journals' ends, which must be those of the caller's truth. */
+static enum store_status repair_marks(struct sqlite_engine *engine, const uint64_t *ends)
 {
   enum store_status status = STORE_OK;
   for (uint32_t p = 0; status == STORE_OK && p < 1u << engine->engine.partition_bits; p++) {
     struct hf_hash head;
     status = sqlite_partition_load(engine, p, &head);
+    if (status == STORE_OK && engine->partitions[p].next_seq != ends[p] + 1u)
+      status = STORE_UNAVAILABLE;
     if (status == STORE_OK)
-      status = sqlite_write_mark(&engine->writer, p, engine->partitions[p].next_seq - 1u);
+      status = sqlite_write_mark(&engine->writer, p, ends[p]);
   }
   return status;
 }
 
-static enum store_status repair_rows(struct sqlite_db *db, const struct store_repair *repair)
+static enum store_status repair_rows(struct sqlite_db *db, const struct store_repair *wanted)
 {
   enum store_status status = sqlite_status(
     sqlite_db_text(db, "DELETE FROM ledger_balances;DELETE FROM system_totals;DELETE FROM holds;"
                        "DELETE FROM blocks"));
-  for (size_t i = 0; status == STORE_OK && i < repair->balances_count; i++)
-    status = sqlite_write_balance(db, &repair->balances[i]);
-  for (size_t i = 0; status == STORE_OK && i < repair->systems_count; i++)
-    status = sqlite_write_system(db, &repair->systems[i]);
-  for (size_t i = 0; status == STORE_OK && i < repair->holds_count; i++)
-    status = sqlite_write_hold(db, &repair->holds[i]);
-  for (size_t i = 0; status == STORE_OK && i < repair->blocks_count; i++)
-    status = sqlite_write_block(db, &repair->blocks[i]);
+  for (size_t i = 0; status == STORE_OK && i < wanted->balances_count; i++)
+    status = sqlite_write_balance(db, &wanted->balances[i]);
+  for (size_t i = 0; status == STORE_OK && i < wanted->systems_count; i++)
+    status = sqlite_write_system(db, &wanted->systems[i]);
+  for (size_t i = 0; status == STORE_OK && i < wanted->holds_count; i++)
+    status = sqlite_write_hold(db, &wanted->holds[i]);
+  for (size_t i = 0; status == STORE_OK && i < wanted->blocks_count; i++)
+    status = sqlite_write_block(db, &wanted->blocks[i]);
   return status;
 }
 
-enum hf_error store_sqlite_repair(struct store_engine *base, const struct store_repair *repair)
+static enum hf_error repair(struct store_engine *base, const struct store_repair *wanted)
 {
   struct sqlite_engine *engine = engine_of(base);
   struct sqlite_db *db = &engine->writer;
   CHECK(!engine->read_only);
   if (!sqlite_engine_writer(engine) || sqlite_db_do(db, SQL_BEGIN_WRITE) != SQLITE_OK)
     return HF_E_UNAVAILABLE;
-  enum store_status status = repair_rows(db, repair);
+  enum store_status status = repair_rows(db, wanted);
   if (status == STORE_OK)
-    status = repair_marks(engine);
+    status = repair_marks(engine, wanted->ends);
   if (status == STORE_OK)
     status = sqlite_status(sqlite_db_do(db, SQL_COMMIT));
   if (status != STORE_OK && !sqlite3_get_autocommit(db->handle) &&
@@ -297,7 +341,7 @@ enum hf_error store_sqlite_repair(struct store_engine *base, const struct store_
   return error_of(status);
 }
 
-enum hf_error store_sqlite_replay_run(struct store_engine *base, const struct store_replay_run *run)
+static enum hf_error replay_run(struct store_engine *base, const struct store_replay_run *run)
 {
   struct sqlite_engine *engine = engine_of(base);
   CHECK(!engine->read_only);
@@ -312,3 +356,28 @@ enum hf_error store_sqlite_replay_run(struct store_engine *base, const struct st
   sqlite_bind_id(insert, 6, run->repaired);
   return error_of(sqlite_status(sqlite_db_run(insert)));
 }
+
+static enum hf_error selfcheck(struct store_engine *base, char ret_why[SQLITE_WHY_SIZE])
+{
+  struct sqlite_engine *engine = engine_of(base);
+  if (sqlite_engine_writer(engine))
+    return sqlite_schema_check(&engine->writer, ret_why);
+  (void)snprintf(ret_why, SQLITE_WHY_SIZE, "cannot open the database");
+  return HF_E_UNAVAILABLE;
+}
+
+const struct store_admin_ops sqlite_admin_ops = {
+  .schema_known = sqlite_schema_known,
+  .selfcheck = selfcheck,
+  .each_balance = each_balance,
+  .each_system = each_system,
+  .each_user = each_user,
+  .newest_batch = newest_batch,
+  .each_batch = each_batch,
+  .each_outcome = each_outcome,
+  .each_hold = each_hold,
+  .each_block = each_block,
+  .mark = mark,
+  .repair = repair,
+  .replay_run = replay_run,
+};

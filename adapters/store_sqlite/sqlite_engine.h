@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "adapters/store/store_admin.h"
 #include "adapters/store_sqlite/sqlite_checkpoint.h"
 #include "adapters/store_sqlite/sqlite_db.h"
 #include "adapters/store_sqlite/sqlite_log_vfs.h"
@@ -61,6 +62,8 @@ enum store_status sqlite_partition_load(struct sqlite_engine *engine, uint32_t p
                                         struct hf_hash *ret_head);
 /* sqlite_partition.c */
 void sqlite_open_partition(struct sqlite_engine *engine, struct store_request *request);
+/* sqlite_admin.c */
+extern const struct store_admin_ops sqlite_admin_ops;
 /* sqlite_project.c */
 void sqlite_project(struct sqlite_engine *engine, struct store_request *request);
 /* sqlite_read.c and sqlite_history.c: within a read transaction. */

@@ -1,6 +1,7 @@
 /* sqlite_history.c - the requests that walk the journal: a user's entries, balances at a time, a
  * partition's rows. None looks at more than it was asked for, but for a binary search over the
  * user's versions: those have no gaps, and their times grow with them. */
+#include "adapters/store/effective.h"
 #include "adapters/store_sqlite/sqlite_engine.h"
 
 /* The user's entry of that version. */
@@ -136,23 +137,18 @@ static void take_balance(const struct ledger_entry *entry, struct ledger_asset *
   ret_asset->balance = entry->after;
 }
 
-enum store_status sqlite_balance_at(struct sqlite_db *db, struct store_request *request)
+/* The balances after the user's entry of balance_at.version, which is there, and its id. */
+static enum store_status recorded_balances(struct sqlite_db *db, struct store_request *request,
+                                           hf_id *ret_newest)
 {
   hf_id user = request->balance_at.user;
-  bool any_time = request->balance_at.at_us == INT64_MAX;
-  int64_t after_us = any_time ? 0 : request->balance_at.at_us + 1;
   struct ledger_entry newest, entry;
   size_t count = 0;
-  request->balance_at.count = 0;
-  request->balance_at.out = NULL;
   enum store_status status =
-    start_of(db, user, any_time ? NULL : &after_us, &request->balance_at.user_found,
-             &request->balance_at.version);
-  if (status != STORE_OK || request->balance_at.version == 0)
-    return status;
-  status = entry_of(db, user, request->balance_at.version, &request->arena, &newest);
+    entry_of(db, user, request->balance_at.version, &request->arena, &newest);
   if (status != STORE_OK)
     return status;
+  *ret_newest = newest.id;
   struct ledger_asset *out =
     hf_arena_alloc(&request->arena, (1u + newest.others_count) * sizeof(*out));
   /* The others ascend by asset; the newest's own stands where it belongs. */
@@ -171,7 +167,63 @@ enum store_status sqlite_balance_at(struct sqlite_db *db, struct store_request *
   return STORE_OK;
 }
 
+/* Adds what came after the entry `newest` (0: none) and was effective by then. */
+static enum store_status add_backdated(struct sqlite_db *db, struct store_request *request,
+                                       hf_id newest)
+{
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_BACKDATED_AFTER)};
+  enum store_status status = effective_begin(request);
+  int code = SQLITE_DONE;
+  sqlite_bind_id(row.statement, 1, request->balance_at.user);
+  sqlite_bind_id(row.statement, 2, hf_id_serial(newest, db->partition_bits));
+  sqlite_bind_time(row.statement, 3, request->balance_at.at_us);
+  while (status == STORE_OK && (code = sqlite3_step(row.statement)) == SQLITE_ROW) {
+    uint16_t asset = (uint16_t)sqlite_column_unsigned(&row, 0, UINT16_MAX);
+    unsigned from = (unsigned)sqlite_column_unsigned(&row, 1, UINT8_MAX);
+    unsigned to = (unsigned)sqlite_column_unsigned(&row, 2, UINT8_MAX);
+    hf_amount amount = sqlite_column_amount(&row, 3);
+    status = row.corrupt ? STORE_CORRUPT : effective_add(request, asset, from, to, amount);
+  }
+  (void)sqlite3_reset(row.statement);
+  return status == STORE_OK && code != SQLITE_DONE ? sqlite_status(code) : status;
+}
+
+enum store_status sqlite_balance_at(struct sqlite_db *db, struct store_request *request)
+{
+  bool any_time = request->balance_at.at_us == INT64_MAX;
+  int64_t after_us = any_time ? 0 : request->balance_at.at_us + 1;
+  hf_id newest = 0;
+  request->balance_at.overflow = false;
+  request->balance_at.count = 0;
+  request->balance_at.out = NULL;
+  enum store_status status =
+    start_of(db, request->balance_at.user, any_time ? NULL : &after_us,
+             &request->balance_at.user_found, &request->balance_at.version);
+  if (status == STORE_OK && request->balance_at.version > 0)
+    status = recorded_balances(db, request, &newest);
+  if (status == STORE_OK && request->balance_at.effective && request->balance_at.user_found)
+    status = add_backdated(db, request, newest);
+  return status;
+}
+
 /* ---- a partition's journal ------------------------------------------------------------------- */
+
+static enum store_status scan_reversals(struct sqlite_db *db, struct store_request *request)
+{
+  struct store_scan *scan = &request->scan;
+  enum store_status status = STORE_OK;
+  scan->reversed_by =
+    hf_arena_alloc(&request->arena, scan->entries_count * sizeof(*scan->reversed_by));
+  for (size_t i = 0; status == STORE_OK && i < scan->entries_count; i++) {
+    struct store_reversal_row *rows;
+    size_t count = 0;
+    if (scan->entries[i].op_index == 0)
+      status = sqlite_get_reversals(db, scan->entries[i].id, &request->arena, &rows, &count);
+    if (status == STORE_OK && count > 0)
+      scan->reversed_by[i] = rows[count - 1u].op;
+  }
+  return status;
+}
 
 enum store_status sqlite_scan(struct sqlite_db *db, struct store_request *request)
 {
@@ -182,6 +234,7 @@ enum store_status sqlite_scan(struct sqlite_db *db, struct store_request *reques
   size_t entries_room = 0, bodies_room = 0, bodies_count = 0;
   int code;
   scan->entries_count = 0;
+  scan->reversed_by = NULL;
   sqlite_bind_id(row.statement, 1, scan->from_seq);
   sqlite_bind_id(row.statement, 2, scan->limit);
   while ((code = sqlite3_step(row.statement)) == SQLITE_ROW) {
@@ -203,5 +256,5 @@ enum store_status sqlite_scan(struct sqlite_db *db, struct store_request *reques
   for (size_t i = 0; status == STORE_OK && i < scan->entries_count; i++)
     status = sqlite_get_metadata(db, ledger_entry_op(&scan->entries[i], db->partition_bits),
                                  &request->arena, &scan->metadata[i], &scan->salts[i]);
-  return status;
+  return status == STORE_OK && scan->reversals ? scan_reversals(db, request) : status;
 }

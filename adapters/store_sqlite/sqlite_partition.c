@@ -41,6 +41,7 @@ static enum store_status open_partition(struct sqlite_engine *engine, struct sto
   out->next_batch = engine->partitions[out->partition].next_batch;
   out->next_seq = engine->partitions[out->partition].next_seq;
   out->next_user_serial = serial + 1u;
+  out->follows = out->head;
   return STORE_OK;
 }
 

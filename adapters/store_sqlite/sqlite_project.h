@@ -2,8 +2,8 @@
 #ifndef HOLDFAST_SQLITE_PROJECT_H
 #define HOLDFAST_SQLITE_PROJECT_H
 
+#include "adapters/store/store_admin.h"
 #include "adapters/store_sqlite/sqlite_db.h"
-#include "adapters/store_sqlite/store_sqlite.h"
 
 enum store_status sqlite_write_balance(struct sqlite_db *db, const struct store_balance_row *row);
 enum store_status sqlite_write_system(struct sqlite_db *db, const struct store_system_row *row);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapters/store/effective.h"
+#include "adapters/store_sqlite/sqlite_write.h"
 #include "holdfast/hash.h"
 #include "holdfast/id.h"
 
@@ -127,12 +129,53 @@ static const char PROJECTIONS_1[] =
   "entries INTEGER NOT NULL,users INTEGER NOT NULL,differences INTEGER NOT NULL,"
   "repaired INTEGER NOT NULL) STRICT;";
 
-/* Text for the whole database, and text for each partition. */
+/* The entries that are effective before they were recorded, by user and in the order in which they
+ * were recorded: balances at a time on the effective axis are corrected by those that came later.
+ * The move is repeated here, so that no journal row has to be read for it. */
+static const char BACKDATED_2[] =
+  "CREATE TABLE backdated("
+  "user INTEGER NOT NULL,seq INTEGER NOT NULL,effective_us INTEGER NOT NULL,"
+  "asset INTEGER NOT NULL,source INTEGER NOT NULL,target INTEGER NOT NULL,amount BLOB NOT NULL,"
+  "PRIMARY KEY(user,seq)) STRICT,WITHOUT ROWID;"
+  "CREATE TRIGGER backdated_update BEFORE UPDATE ON backdated BEGIN "
+  "SELECT RAISE(ABORT,'backdated is append-only'); END;"
+  "CREATE TRIGGER backdated_delete BEFORE DELETE ON backdated BEGIN "
+  "SELECT RAISE(ABORT,'backdated is append-only'); END;";
+
+/* Notes the backdated entries of one partition's journal. */
+static int fill_backdated(struct sqlite_db *db, unsigned partition)
+{
+  sqlite3_stmt *bodies = sqlite_db_use_journal(db, JOURNAL_BODIES, partition);
+  struct ledger_other others[LEDGER_ASSETS_MAX];
+  int code;
+  sqlite_bind_id(bodies, 1, 0);
+  while ((code = sqlite3_step(bodies)) == SQLITE_ROW) {
+    struct ledger_entry entry = {0};
+    const void *body = sqlite3_column_blob(bodies, 1);
+    size_t size = (size_t)sqlite3_column_bytes(bodies, 1);
+    if (body == NULL || !ledger_entry_decode(body, size, others, &entry)) {
+      code = SQLITE_CORRUPT;
+      break;
+    }
+    if (!effective_is_backdated(&entry))
+      continue;
+    code = sqlite_write_backdated(db, &entry, (uint64_t)sqlite3_column_int64(bodies, 0));
+    if (code != SQLITE_OK)
+      break;
+  }
+  (void)sqlite3_reset(bodies);
+  return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Text for the whole database, text for each partition, and what is then made of the rows of each
+ * partition; NULL: nothing. */
 static const struct sqlite_migration {
   const char *tables[4];
   const char *partition;
+  int (*fill)(struct sqlite_db *db, unsigned partition);
 } MIGRATIONS[] = {
-  {{LEDGER_1, ROWS_1, PROJECTIONS_1}, JOURNAL_1},
+  {{LEDGER_1, ROWS_1, PROJECTIONS_1}, JOURNAL_1, NULL},
+  {{BACKDATED_2}, "", fill_backdated},
 };
 #define MIGRATIONS_COUNT ((unsigned)(sizeof(MIGRATIONS) / sizeof(MIGRATIONS[0])))
 #define PARTITION_TEXT_MAX 2048u
@@ -215,6 +258,8 @@ static int apply_texts(struct sqlite_db *db, unsigned index)
   for (unsigned p = 0; code == SQLITE_OK && p < 1u << db->partition_bits; p++) {
     fill(migration->partition, p, text);
     code = sqlite_db_text(db, text);
+    if (code == SQLITE_OK && migration->fill != NULL)
+      code = migration->fill(db, p);
   }
   if (code == SQLITE_OK)
     code = record(db, index + 1, &sum);
@@ -335,8 +380,8 @@ enum hf_error sqlite_schema_check(struct sqlite_db *db, char ret_why[SQLITE_WHY_
   enum hf_error error = compare(db, MIGRATIONS_COUNT, ret_why);
   if (error != HF_OK)
     return error;
-  /* Two for each journal, batches, outcomes and metadata. */
-  int64_t wanted = 2 * ((1 << db->partition_bits) + 3);
+  /* Two for each journal, batches, outcomes, metadata and backdated. */
+  int64_t wanted = 2 * ((1 << db->partition_bits) + 4);
   int64_t there = sqlite_db_integer(db,
                                     "SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND "
                                     "name=tbl_name||iif(name LIKE '%!_update' ESCAPE '!',"

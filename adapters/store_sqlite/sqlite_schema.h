@@ -1,8 +1,9 @@
 /* sqlite_schema.h - the tables, and how a database of an older program becomes one of this.
  *
- * Migrations are an ordered list of texts; each is applied in a transaction of its own, with its
- * SHA-256 recorded in schema_migrations. A text is never changed after a release: the next one is
- * added instead. Writer connection only, but for the check. */
+ * Migrations are an ordered list of texts; each is applied in a transaction of its own, together
+ * with what it makes of the rows that are there, and its SHA-256 is recorded in schema_migrations.
+ * A text is never changed after a release: the next one is added instead. Writer connection only,
+ * but for the check. */
 #ifndef HOLDFAST_SQLITE_SCHEMA_H
 #define HOLDFAST_SQLITE_SCHEMA_H
 

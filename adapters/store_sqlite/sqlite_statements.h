@@ -33,17 +33,22 @@
   X(BATCH_HASH, "SELECT hash FROM batches WHERE partition=?1 AND number=?2")                       \
   X(BATCH_NEWEST, "SELECT " SQLITE_BATCH_COLUMNS " FROM batches WHERE partition=?1 "               \
                   "ORDER BY number DESC LIMIT 1")                                                  \
-  X(BATCH_EACH, "SELECT " SQLITE_BATCH_COLUMNS " FROM batches WHERE partition=?1 ORDER BY number") \
+  X(BATCH_EACH, "SELECT " SQLITE_BATCH_COLUMNS " FROM batches WHERE partition=?1 "                 \
+                "AND number BETWEEN ?2 AND ?3 ORDER BY number")                                    \
   X(INDEX_INSERT, "INSERT INTO user_index(user,slot,ref) VALUES(?1,?2,?3)")                        \
   X(INDEX_GET, "SELECT ref FROM user_index WHERE user=?1 AND slot=?2")                             \
   X(INDEX_NEWEST, "SELECT slot,ref FROM user_index WHERE user=?1 AND slot<9223372036854775807 "    \
                   "ORDER BY slot DESC LIMIT 1")                                                    \
   X(INDEX_ANY_KEY, "SELECT 1 FROM user_index WHERE user=?1 AND slot>=x'' LIMIT 1")                 \
+  X(BACKDATED_INSERT, "INSERT INTO backdated(user,seq,effective_us,asset,source,target,amount) "   \
+                      "VALUES(?1,?2,?3,?4,?5,?6,?7)")                                              \
+  X(BACKDATED_AFTER, "SELECT asset,source,target,amount FROM backdated WHERE user=?1 AND seq>?2 "  \
+                     "AND effective_us<=?3 ORDER BY seq")                                          \
   X(OUTCOME_INSERT, "INSERT INTO outcomes(user,key,request,code,type,version,recorded_us,batch,"   \
                     "partition) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)")                               \
   X(OUTCOME_GET, "SELECT " SQLITE_OUTCOME_COLUMNS " FROM outcomes WHERE id=?1")                    \
-  X(OUTCOME_EACH, "SELECT " SQLITE_OUTCOME_COLUMNS " FROM outcomes WHERE partition=?1 "            \
-                  "ORDER BY id")                                                                   \
+  X(OUTCOME_EACH, "SELECT " SQLITE_OUTCOME_COLUMNS ",id FROM outcomes WHERE partition=?1 "         \
+                  "AND id>?2 ORDER BY id")                                                         \
   X(USER_INSERT, "INSERT INTO users(" SQLITE_USER_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6)")           \
   X(USER_UPDATE, "UPDATE users SET status=?2 WHERE id=?1")                                         \
   X(USER_GET, "SELECT " SQLITE_USER_COLUMNS " FROM users WHERE id=?1")                             \
@@ -112,7 +117,7 @@
   X(SYSTEM_SET, "INSERT OR REPLACE INTO system_totals(partition,account,asset,label,sum) "         \
                 "VALUES(?1,?2,?3,?4,?5)")                                                          \
   X(SYSTEM_EACH, "SELECT partition,account,asset,label,sum FROM system_totals "                    \
-                 "ORDER BY partition,account,asset,label")                                         \
+                 "WHERE partition BETWEEN ?1 AND ?2 ORDER BY partition,account,asset,label")       \
   X(REPLAY_INSERT, "INSERT INTO replay_runs(started_us,ended_us,entries,users,differences,"        \
                    "repaired) VALUES(?1,?2,?3,?4,?5,?6)")
 
@@ -122,11 +127,11 @@
   X(GET, "SELECT seq,user,version,hash,body FROM journal_%u WHERE seq=?1")                         \
   X(VERSION, "SELECT user,version FROM journal_%u WHERE seq=?1")                                   \
   X(SCAN, "SELECT seq,user,version,hash,body FROM journal_%u WHERE seq>=?1 ORDER BY seq LIMIT ?2") \
+  X(BODIES, "SELECT seq,body FROM journal_%u WHERE seq>?1 ORDER BY seq")                           \
   X(LAST, "SELECT max(seq) FROM journal_%u")
 
 /* Statements that read a whole table on purpose: small tables, and the offline checks. */
 #define SQLITE_SCANS(X)                                                                            \
-  X(OUTCOME_EACH)                                                                                  \
-  X(ASSET_EACH) X(KEY_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH) X(SYSTEM_EACH)
+  X(ASSET_EACH) X(KEY_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH)
 
 #endif

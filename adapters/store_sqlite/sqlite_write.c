@@ -1,6 +1,7 @@
 /* sqlite_write.c - see the header. */
 #include "adapters/store_sqlite/sqlite_write.h"
 
+#include "adapters/store/effective.h"
 #include "adapters/store_sqlite/sqlite_rows.h"
 #include "holdfast/error.h"
 
@@ -270,6 +271,20 @@ static enum store_status index_key(struct sqlite_db *db, hf_id user, const struc
   return status_of(sqlite_db_run(insert), STORE_HIT);
 }
 
+int sqlite_write_backdated(struct sqlite_db *db, const struct ledger_entry *entry, uint64_t seq)
+{
+  uint8_t amount[SQLITE_AMOUNT_SIZE];
+  sqlite3_stmt *insert = sqlite_db_use(db, SQL_BACKDATED_INSERT);
+  sqlite_bind_id(insert, 1, entry->user);
+  sqlite_bind_id(insert, 2, seq);
+  sqlite_bind_time(insert, 3, entry->effective_us);
+  sqlite_bind_id(insert, 4, entry->asset);
+  sqlite_bind_id(insert, 5, entry->from);
+  sqlite_bind_id(insert, 6, entry->to);
+  sqlite_bind_amount(insert, 7, entry->amount, amount);
+  return sqlite_db_run(insert);
+}
+
 static enum store_status write_entry(struct sqlite_db *db, const struct ledger_entry *entry,
                                      const uint8_t *body, size_t size, uint32_t partition)
 {
@@ -284,7 +299,11 @@ static enum store_status write_entry(struct sqlite_db *db, const struct ledger_e
   sqlite_bind_bytes(insert, 4, entry->hash.bytes, sizeof(entry->hash.bytes));
   sqlite_bind_bytes(insert, 5, body, size);
   enum store_status status = status_of(sqlite_db_run(insert), STORE_FENCED);
-  return status == STORE_OK ? index_version(db, entry, seq) : status;
+  if (status == STORE_OK)
+    status = index_version(db, entry, seq);
+  if (status == STORE_OK && effective_is_backdated(entry))
+    status = status_of(sqlite_write_backdated(db, entry, seq), STORE_CORRUPT);
+  return status;
 }
 
 static enum store_status write_outcome(struct sqlite_db *db, const struct store_unit *unit,

@@ -12,6 +12,9 @@ enum store_status sqlite_write_batch(struct sqlite_db *db, const struct store_ba
 enum store_status sqlite_write_unit(struct sqlite_db *db, const struct store_unit *unit,
                                     uint64_t batch);
 
+/* Notes a backdated entry for the effective axis. Returns an SQLite result code. */
+int sqlite_write_backdated(struct sqlite_db *db, const struct ledger_entry *entry, uint64_t seq);
+
 /* Inserts a row that a repair makes anew. */
 enum store_status sqlite_write_hold(struct sqlite_db *db, const struct store_hold_row *hold);
 enum store_status sqlite_write_block(struct sqlite_db *db, const struct store_block_row *block);

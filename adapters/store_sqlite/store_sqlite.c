@@ -248,6 +248,7 @@ enum hf_error store_sqlite_open(const struct store_sqlite_config *config,
     .execute = engine_execute,
     .commit_many = engine_commit_many,
     .close = engine_close,
+    .admin = &sqlite_admin_ops,
   };
   CHECK(config->readers >= 1 && config->readers <= SQLITE_READERS_MAX);
   CHECK(config->partition_bits <= HF_PARTITION_BITS_MAX);
@@ -270,12 +271,4 @@ enum hf_error store_sqlite_open(const struct store_sqlite_config *config,
 unsigned store_sqlite_schema_known(void)
 {
   return sqlite_schema_known();
-}
-
-enum hf_error store_sqlite_selfcheck(struct store_engine *engine, char ret_why[SQLITE_WHY_SIZE])
-{
-  struct sqlite_engine *own = engine_of(engine);
-  if (!sqlite_engine_writer(own))
-    return refuse(ret_why, HF_E_UNAVAILABLE, "cannot open the database");
-  return sqlite_schema_check(&own->writer, ret_why);
 }

@@ -67,6 +67,14 @@ void driver_sim_free(struct rt_driver *driver);
 /* Runs the next event; false when nothing is left to do before `until_us` (virtual monotonic). */
 bool driver_sim_step(struct rt_driver *driver, uint64_t until_us);
 uint64_t driver_sim_now_us(const struct rt_driver *driver);
+/* Several runtimes with a driver each may share a virtual time: whoever steps them takes the one
+ * whose event is the next. UINT64_MAX: none is due ever. */
+uint64_t driver_sim_next_us(struct rt_driver *driver);
+/* The time goes on to `to_us` and nothing runs: what was due by then is due now, as in a process
+ * that was stopped for a while. */
+void driver_sim_skip(struct rt_driver *driver, uint64_t to_us);
+/* All loops have ended, or there is no runtime: rt_join will not need to step. */
+bool driver_sim_ended(const struct rt_driver *driver);
 /* Moves the wall clock (jump) without moving the monotonic one. */
 void driver_sim_wall_jump(struct rt_driver *driver, int64_t by_us);
 /* Seeded stream for the simulation's own choices, apart from the actors' streams. */

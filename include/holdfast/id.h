@@ -46,6 +46,8 @@ enum hf_kind {
   HF_KIND_TRANSIT = 5, /* one per partition: transfers on their way */
   HF_KIND_SWEEP = 6,   /* one per partition: holds that expire */
   HF_KIND_FRONT = 7,   /* per loop: the front door, the importer or the simulator's client */
+  HF_KIND_PEER = 8,    /* per loop: asks of and for the other nodes */
+  HF_KIND_KEEPER = 9,  /* per loop: which partitions are here; loop 0's keeps the lease */
 };
 
 static inline rt_id hf_user_actor(hf_id user, unsigned partition_bits)

@@ -129,6 +129,8 @@ unsigned rt_loop_count(const rt_ctx *ctx);
 unsigned rt_loop_of(const rt_ctx *ctx, rt_id id);
 uint64_t rt_now_us(const rt_ctx *ctx);
 uint64_t rt_wall_us(const rt_ctx *ctx);
+/* The monotonic clock as it is, also within a turn: for what must not be true of an earlier time. */
+uint64_t rt_clock_us(const rt_ctx *ctx);
 uint64_t rt_rand(rt_ctx *ctx);
 /* Seeded fault sites of the simulator; constant false in production. */
 bool rt_buggify(rt_ctx *ctx, uint32_t site);
@@ -174,7 +176,7 @@ void rt_free(void *block);
 /* A pointer for each loop, for what actors of one loop share (their catalog); set at start. */
 void rt_set_local(rt_ctx *ctx, unsigned slot, void *value); /* slot < RT_LOCALS_MAX */
 void *rt_local(const rt_ctx *ctx, unsigned slot);
-#define RT_LOCALS_MAX 4u
+#define RT_LOCALS_MAX 6u
 
 /* ---- from outside an actor ------------------------------------------------------------------- */
 

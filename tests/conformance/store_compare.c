@@ -125,6 +125,8 @@ static struct ledger_command command_of_asset(struct run *run)
   command = world_command(run->world, type, (uint16_t)(1 + chance(run, ASSETS)), amount);
   command.timeout_s = chance(run, 2) == 0 ? 0 : (uint32_t)(1 + chance(run, 20));
   command.counterparty = any_user(run)->row.id;
+  if (chance(run, 4) == 0)
+    command.effective_us = run->world->now_us - (int64_t)chance(run, 5000000);
   return command;
 }
 
@@ -244,6 +246,7 @@ static void ask_user(struct run *run, struct store_request *request)
     break;
   case STORE_BALANCE_AT:
     request->balance_at.user = chance(run, 8) == 0 ? any_id(run) : user->row.id;
+    request->balance_at.effective = chance(run, 2) == 0;
     request->balance_at.at_us =
       WORLD_START_US + (int64_t)chance(run, (uint64_t)(run->world->now_us - WORLD_START_US) + 2000);
     break;
@@ -288,6 +291,7 @@ static void ask_rows(struct run *run, struct store_request *request)
     request->scan.partition = (uint32_t)chance(run, 4);
     request->scan.from_seq = chance(run, 200);
     request->scan.limit = (uint32_t)(1 + chance(run, 20));
+    request->scan.reversals = chance(run, 2) == 0;
     break;
   default:
     request->project.partition = (uint32_t)chance(run, 4);
@@ -371,34 +375,49 @@ static void show(const char *name, const struct hf_bytes *text, size_t from)
 }
 
 /* Where the texts part. */
-static void report(uint64_t seed, const struct hf_bytes *memory, const struct hf_bytes *sqlite)
+static void report(uint64_t seed, const struct hf_bytes *memory, const char *name,
+                   const struct hf_bytes *other)
 {
-  size_t at = 0, size = memory->size < sqlite->size ? memory->size : sqlite->size;
+  size_t at = 0, size = memory->size < other->size ? memory->size : other->size;
 
-  while (at < size && memory->at[at] == sqlite->at[at])
+  while (at < size && memory->at[at] == other->at[at])
     at++;
   show("memory", memory, at < SHOWN ? 0 : at - SHOWN);
-  show("SQLite", sqlite, at < SHOWN ? 0 : at - SHOWN);
+  show(name, other, at < SHOWN ? 0 : at - SHOWN);
   fail_msg("seed %llu: the engines differ at byte %zu", (unsigned long long)seed, at);
+}
+
+static struct hf_bytes run_of(struct store_engine *(*open)(struct store_fixture *fixture),
+                              uint64_t seed)
+{
+  struct store_fixture *fixture = rt_alloc(sizeof *fixture);
+  struct hf_bytes text = {0};
+
+  run_on(open(fixture), seed, &text);
+  fixture_engine_close(fixture);
+  rt_free(fixture);
+  return text;
 }
 
 static void compare(uint64_t seed)
 {
-  struct store_fixture *memory = rt_alloc(sizeof *memory), *sqlite = rt_alloc(sizeof *sqlite);
-  struct hf_bytes first = {0}, second = {0};
+  static const struct {
+    const char *name;
+    struct store_engine *(*open)(struct store_fixture *fixture);
+  } others[] = {{"SQLite", fixture_engine_sqlite}, {"PostgreSQL", fixture_engine_postgres}};
+  struct hf_bytes first;
 
   print_message("store comparison: HOLDFAST_TEST_SEED=%llu\n", (unsigned long long)seed);
-  run_on(fixture_engine_memory(memory), seed, &first);
-  run_on(fixture_engine_sqlite(sqlite), seed, &second);
-  if (first.size != second.size || memcmp(first.at, second.at, first.size) != 0)
-    report(seed, &first, &second);
+  first = run_of(fixture_engine_memory, seed);
   assert_true(first.size > 100000);
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+    struct hf_bytes second = run_of(others[i].open, seed);
+
+    if (first.size != second.size || memcmp(first.at, second.at, first.size) != 0)
+      report(seed, &first, others[i].name, &second);
+    hf_bytes_deinit(&second);
+  }
   hf_bytes_deinit(&first);
-  hf_bytes_deinit(&second);
-  fixture_engine_close(memory);
-  fixture_engine_close(sqlite);
-  rt_free(memory);
-  rt_free(sqlite);
 }
 
 void test_engines_when_random_work_then_equal_answers(void **state)

@@ -61,7 +61,16 @@
   X(test_list_entries_when_bounds_are_before_1970_then_they_bound)                                 \
   X(test_balance_at_when_any_time_then_as_the_model)                                               \
   X(test_balance_at_when_unknown_or_before_all_then_nothing)                                       \
-  X(test_scan_when_paged_then_the_journal_in_order_with_its_bytes)
+  X(test_scan_when_paged_then_the_journal_in_order_with_its_bytes)                                 \
+  X(test_scan_when_reversals_are_asked_for_then_the_newest_of_each_op)                             \
+  /* store_suite_effective.c */                                                                    \
+  X(test_effective_balance_when_nothing_is_backdated_then_as_recorded)                             \
+  X(test_effective_balance_when_some_are_backdated_then_the_sum_of_the_effective)                  \
+  X(test_effective_balance_when_recorded_later_then_there_before_the_first_entry)                  \
+  X(test_effective_balance_when_spent_before_it_was_earned_then_negative)                          \
+  X(test_effective_balance_when_a_debt_is_netted_then_it_counts_against_the_total)                 \
+  X(test_effective_balance_when_a_sum_leaves_the_range_then_that_is_said)                          \
+  X(test_effective_balance_when_unknown_user_then_not_found_is_said)
 
 #define X(name) void name(void **state);
 STORE_SUITE(X)

@@ -24,6 +24,14 @@ static struct store_partition opened(struct store_world *world, uint32_t partiti
   return out;
 }
 
+/* The number that the next batch of a partition has once it is opened again. */
+static uint64_t reopened(void **state, uint64_t next_batch)
+{
+  const struct store_fixture *fixture = *state;
+
+  return next_batch + fixture->batches_of_opening;
+}
+
 /* A user with 1000 units of asset 1, committed. */
 static struct world_user *user_with_funds(struct store_world *world, uint32_t partition)
 {
@@ -62,14 +70,15 @@ void test_open_partition_when_empty_then_everything_starts_at_one(void **state)
   struct store_world *world = world_of(state);
 
   for (uint32_t i = 0; i < 1u << world->bits; i++) {
+    const struct hf_hash none = {{0}};
     struct store_partition out = opened(world, i);
 
     assert_int_equal(out.epoch, 2); /* the world was the first owner */
-    assert_int_equal(out.next_batch, 1);
+    assert_int_equal(out.next_batch, reopened(state, reopened(state, 1)));
     assert_int_equal(out.next_seq, 1);
     assert_int_equal(out.next_user_serial, 1);
-    for (size_t j = 0; j < sizeof out.head.bytes; j++)
-      assert_int_equal(out.head.bytes[j], 0);
+    assert_true(hf_hash_equal(&out.follows, &world->partitions[i].head));
+    assert_int_equal(hf_hash_equal(&out.head, &none), reopened(state, 0) == 0);
   }
 }
 
@@ -83,13 +92,13 @@ void test_open_partition_when_batches_are_there_then_it_goes_on_behind_them(void
   user_with_funds(world, 1);
   out = opened(world, 1);
   assert_int_equal(out.epoch, partition->epoch + 1);
-  assert_int_equal(out.next_batch, 3);
+  assert_int_equal(out.next_batch, reopened(state, partition->next_batch));
   assert_int_equal(out.next_seq, 3);
   assert_int_equal(out.next_user_serial, 3);
-  assert_memory_equal(out.head.bytes, partition->head.bytes, sizeof out.head.bytes);
+  assert_memory_equal(out.follows.bytes, partition->head.bytes, sizeof out.follows.bytes);
   out = opened(world, 1);
   assert_int_equal(out.epoch, partition->epoch + 2);
-  assert_int_equal(opened(world, 0).next_batch, 1);
+  assert_int_equal(opened(world, 0).next_batch, reopened(state, world->partitions[0].next_batch));
 }
 
 void test_open_partition_when_a_name_reserves_a_user_then_its_serial_is_used(void **state)
@@ -193,7 +202,7 @@ void test_commit_when_the_key_of_an_applied_op_comes_again_then_hit_and_nothing_
   assert_string_equal(again->unit.hit->metadata.at, "{\"reason\":\"x\"}");
   assert_int_equal(version_of(world, user), 2);
   assert_int_equal(version_of(world, bystander), 1);
-  assert_int_equal(opened(world, 0).next_batch, world->partitions[0].next_batch);
+  assert_int_equal(opened(world, 0).next_batch, reopened(state, world->partitions[0].next_batch));
   store_op_free(again->unit.hit);
   store_request_free(request);
   world_take_over(world);
@@ -313,7 +322,7 @@ void test_commit_when_a_row_is_there_then_conflict_and_nothing_written(void **st
   assert_int_equal(before->unit.status, STORE_OK);
   assert_int_equal(after->unit.status, STORE_OK);
   assert_int_equal(version_of(world, user), 1);
-  assert_int_equal(opened(world, 0).next_batch, world->partitions[0].next_batch);
+  assert_int_equal(opened(world, 0).next_batch, reopened(state, world->partitions[0].next_batch));
   store_request_free(request);
 }
 
@@ -335,7 +344,7 @@ void test_commit_when_a_row_to_update_is_missing_then_conflict(void **state)
     assert_int_equal(world_commit(world), STORE_CONFLICT);
     assert_int_equal(unit->unit.status, STORE_CONFLICT);
   }
-  assert_int_equal(opened(world, 0).next_batch, 1);
+  assert_int_equal(opened(world, 0).next_batch, reopened(state, reopened(state, 1)));
 }
 
 void test_commit_when_two_units_insert_the_same_row_then_the_second_conflicts(void **state)
@@ -371,7 +380,7 @@ void test_commit_when_only_refusals_or_rows_then_a_batch_without_entries(void **
   world_simple(world, user, LEDGER_T_SPEND, 1, 1);
   world_must_commit(world);
   out = opened(world, 0);
-  assert_int_equal(out.next_batch, 3);
+  assert_int_equal(out.next_batch, reopened(state, reopened(state, 3)));
   assert_int_equal(out.next_seq, 1);
   assert_int_equal(version_of(world, user), 0);
 }
@@ -456,8 +465,10 @@ void test_commit_many_when_outcomes_differ_then_each_has_its_own(void **state)
   assert_int_equal(version_of(world, users[1]), 2);
   assert_int_equal(version_of(world, users[2]), 1);
   assert_int_equal(version_of(world, users[3]), 2);
-  assert_int_equal(opened(world, 0).next_batch, requests[0]->commit.batches[0].number + 1);
-  assert_int_equal(opened(world, 2).next_batch, requests[2]->commit.batches[0].number);
+  assert_int_equal(opened(world, 0).next_batch,
+                   reopened(state, requests[0]->commit.batches[0].number + 1));
+  assert_int_equal(opened(world, 2).next_batch,
+                   reopened(state, requests[2]->commit.batches[0].number));
   store_op_free(hit->unit.hit);
   for (size_t i = 0; i < 4; i++)
     store_request_free(requests[i]);

@@ -400,3 +400,35 @@ void test_scan_when_paged_then_the_journal_in_order_with_its_bytes(void **state)
   assert_int_equal(seq, last);
   assert_int_equal(versions[0] + versions[1], last);
 }
+
+void test_scan_when_reversals_are_asked_for_then_the_newest_of_each_op(void **state)
+{
+  struct store_world *world = world_of(state);
+  struct world_user *user = world_user_add(world, 1, NULL, NULL);
+  const struct world_unit *first, *second, *newest;
+  struct store_request *request;
+
+  world_simple(world, user, LEDGER_T_GRANT, 1, 10);
+  first = world_simple(world, user, LEDGER_T_GRANT, 1, 10);
+  second = world_simple(world, user, LEDGER_T_GRANT, 1, 10);
+  world_must_commit(world);
+  world_stage_reverse(world, user, world_op(first), 3);
+  world_must_commit(world);
+  newest = world_stage_reverse(world, user, world_op(first), 4);
+  world_must_commit(world);
+  for (unsigned asked = 0; asked < 2; asked++) {
+    request = store_request_new(STORE_SCAN);
+    request->scan.partition = 1;
+    request->scan.from_seq = 1;
+    request->scan.limit = 10;
+    request->scan.reversals = asked == 1;
+    world_read(world, request, STORE_OK);
+    assert_int_equal(request->scan.entries_count, 5);
+    assert_int_equal(request->scan.reversed_by != NULL, asked);
+    for (size_t i = 0; asked == 1 && i < 5; i++)
+      assert_int_equal(request->scan.reversed_by[i],
+                       request->scan.entries[i].id == world_op(first) ? world_op(newest) : 0);
+    store_request_free(request);
+  }
+  assert_int_not_equal(world_op(first), world_op(second));
+}

@@ -206,7 +206,7 @@ static void scan_partition(struct checker *checker, uint32_t partition)
       sim_fail(checker->world, "the journal cannot be scanned");
     for (size_t i = 0; i < count; i++) {
       const struct ledger_entry *entry = &request->scan.entries[i];
-      if (hf_id_serial(entry->id, checker->world->setup.partition_bits) != next)
+      if (hf_id_serial(entry->id, checker->world->partition_bits) != next)
         sim_fail(checker->world, "partition %u: gap before seq %llu", partition,
                  (unsigned long long)next);
       next++;
@@ -338,7 +338,7 @@ void sim_check(struct sim_world *world, bool end)
   checker->transfers = rt_alloc(room * sizeof *checker->transfers);
   checker->applied = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied);
   checker->applied_op = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied_op);
-  for (uint32_t i = 0; i < 1u << world->setup.partition_bits; i++)
+  for (uint32_t i = 0; i < 1u << world->partition_bits; i++)
     scan_partition(checker, i);
   check_requests(checker, end);
   check_groups(checker);

@@ -3,12 +3,13 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "actors/cluster/cluster.h"
 #include "tests/sim/sim.h"
 
 #define TICK_US 2000u
 #define OP_TWISTED 1u /* hf_op.index of an op whose body is not its key's */
 
-static struct sim_world *world_of(const rt_ctx *ctx)
+static struct sim_node *node_of(const rt_ctx *ctx)
 {
   return rt_local(ctx, HF_LOCAL_FRONT);
 }
@@ -131,6 +132,17 @@ static void group_free(struct hf_op *op)
   }
 }
 
+/* As the front door does. */
+static bool ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadline_us)
+{
+  struct sim_world *world = node_of(ctx)->world;
+  world->forwarded += !cluster_has(ctx, rt_id_shard(to));
+  rt_status status = cluster_ask(ctx, to, op, payload, deadline_us, hf_corr(payload));
+  if (status == RT_FAIL)
+    status = rt_ask(ctx, to, op, &payload, sizeof payload, deadline_us, hf_corr(payload));
+  return status == RT_OK;
+}
+
 static void request_send(rt_ctx *ctx, struct sim_world *world, struct sim_request *request)
 {
   struct hf_op *op = op_make(world, request), **link = &op->group_next;
@@ -144,12 +156,12 @@ static void request_send(rt_ctx *ctx, struct sim_world *world, struct sim_reques
     *link = op_make(world, request + i);
     link = &(*link)->group_next;
   }
-  rt_id actor = hf_user_actor(op->user, world->setup.partition_bits);
-  if (rt_ask(ctx, actor, HF_SUBMIT, &op, sizeof op, op->deadline_us, hf_corr(op)) != RT_OK) {
+  if (!ask(ctx, hf_user_actor(op->user, world->partition_bits), HF_SUBMIT, op, op->deadline_us)) {
     group_free(op);
     return;
   }
   request->op = op;
+  request->node = node_of(ctx);
   request->state = SIM_ASKED;
   request->sends++;
   world->inflight++;
@@ -175,6 +187,11 @@ static void request_final(struct sim_world *world, struct sim_request *request,
                           const struct hf_op *op)
 {
   hf_id id = op->error == HF_OK ? hf_op_id(op) : 0;
+  size_t count = 0;
+  const struct ledger_entry *entries = hf_op_entries(op, &count);
+  struct sim_user *user = &world->users[request->user];
+  if (count > 0 && entries[count - 1u].version > user->shown)
+    user->shown = entries[count - 1u].version;
   if (request->answers++ > 0) {
     if (request->error != op->error || request->op_id != id)
       sim_fail(world, "request %u flipped: %s %llu, then %s %llu", request->number,
@@ -238,6 +255,7 @@ static void user_answered(struct sim_world *world, struct hf_create *create)
 {
   struct sim_user *user = create->owner;
   user->create = NULL;
+  user->node = NULL;
   user->asked = false;
   if (create->error == HF_OK) {
     if (user->id != 0 && user->id != create->user)
@@ -259,10 +277,13 @@ static void make_asset(rt_ctx *ctx, struct sim_world *world)
   change->asset.scale = SIM_SCALE;
   change->asset.chain_decimals = 255;
   snprintf(change->asset.code, sizeof change->asset.code, "A%u", world->assets_created + 1u);
-  if (rt_ask(ctx, catalog_home(ctx), HF_ASSET, &change, sizeof change, 0, hf_corr(change)) == RT_OK)
-    world->change = change;
-  else
+  if (rt_ask(ctx, catalog_home(ctx), HF_ASSET, &change, sizeof change, 0, hf_corr(change)) !=
+      RT_OK) {
     rt_free(change);
+    return;
+  }
+  world->change = change;
+  world->change_node = node_of(ctx);
 }
 
 static void make_user(rt_ctx *ctx, struct sim_world *world, struct sim_user *user)
@@ -274,10 +295,10 @@ static void make_user(rt_ctx *ctx, struct sim_world *world, struct sim_user *use
   create->key.bytes[0] ^= 0x5a; /* another home than the external id's */
   create->has_external_id = true;
   memcpy(create->external_id, user->external_id, sizeof user->external_id);
-  rt_id home = hf_create_home(ctx, create, world->setup.partition_bits);
-  if (rt_ask(ctx, home, HF_CREATE, &create, sizeof create, 0, hf_corr(create)) == RT_OK) {
+  if (ask(ctx, hf_create_home(ctx, create, world->partition_bits), HF_CREATE, create, 0)) {
     user->asked = true;
     user->create = create;
+    user->node = node_of(ctx);
   } else {
     rt_free(create);
   }
@@ -306,11 +327,13 @@ static bool prepare(rt_ctx *ctx, struct sim_world *world)
 
 static void ask_view(rt_ctx *ctx, struct sim_world *world)
 {
+  struct sim_node *node = node_of(ctx);
   struct hf_view *view = hf_view_new();
-  view->user = world->users[sim_rand(world) % world->users_count].id;
-  rt_id actor = hf_user_actor(view->user, world->setup.partition_bits);
-  if (rt_ask(ctx, actor, HF_BALANCES, &view, sizeof view, 0, hf_corr(view)) == RT_OK)
-    world->view = view;
+  node->view_user = (unsigned)(sim_rand(world) % world->users_count);
+  node->view_floor = world->users[node->view_user].shown;
+  view->user = world->users[node->view_user].id;
+  if (ask(ctx, hf_user_actor(view->user, world->partition_bits), HF_BALANCES, view, 0))
+    node->view = view;
   else
     hf_view_free(view);
 }
@@ -318,7 +341,7 @@ static void ask_view(rt_ctx *ctx, struct sim_world *world)
 static void tick(rt_ctx *ctx, struct sim_world *world)
 {
   uint64_t now_us = rt_now_us(ctx);
-  if (world->requests_max == 0 || !prepare(ctx, world))
+  if (world->ending || node_of(ctx)->state == SIM_LEAVING || !prepare(ctx, world))
     return;
   for (unsigned i = 0; i < world->requests_count; i++) {
     struct sim_request *request = &world->requests[i];
@@ -329,7 +352,7 @@ static void tick(rt_ctx *ctx, struct sim_world *world)
              sim_chance(world, 3))
       request_send(ctx, world, request); /* a client that lost the answer */
   }
-  unsigned burst = (unsigned)(sim_rand(world) % 8u);
+  unsigned burst = sim_chance(world, world->pace) ? (unsigned)(sim_rand(world) % 8u) : 0;
   while (!world->healing && burst-- > 0 && world->inflight < world->inflight_max &&
          world->requests_count < world->requests_max) {
     struct sim_request *request = &world->requests[world->requests_count];
@@ -349,13 +372,21 @@ static void tick(rt_ctx *ctx, struct sim_world *world)
     if (request->state == SIM_IDLE)
       request->state = SIM_RETRY;
   }
-  if (world->view == NULL && sim_chance(world, 200))
+  if (node_of(ctx)->view == NULL && sim_chance(world, 200))
     ask_view(ctx, world);
 }
 
 /* What is shown is durable: the journal is as far, and says the same where it is no further. */
-static void view_check(struct sim_world *world, const struct hf_view *view)
+static void view_check(struct sim_node *node, const struct hf_view *view)
 {
+  struct sim_world *world = node->world;
+  struct sim_user *user = &world->users[node->view_user];
+  if (view->version < node->view_floor)
+    sim_fail(world, "node %u shows user %llu at version %llu: %llu was seen before it was asked",
+             node->index, (unsigned long long)view->user, (unsigned long long)view->version,
+             (unsigned long long)node->view_floor);
+  if (view->version > user->shown)
+    user->shown = view->version;
   struct store_request *request = store_request_new(STORE_LOAD_USER);
   request->load_user.id = view->user;
   world->store.inner->ops->execute(world->store.inner, request);
@@ -372,11 +403,12 @@ static void view_check(struct sim_world *world, const struct hf_view *view)
   store_request_free(request);
 }
 
-static void view_answered(struct sim_world *world, struct hf_view *view)
+static void view_answered(struct sim_node *node, struct hf_view *view)
 {
-  world->view = NULL;
+  struct sim_world *world = node->world;
+  node->view = NULL;
   if (view->error == HF_OK)
-    view_check(world, view);
+    view_check(node, view);
   if (view->error == HF_OK)
     world->views_checked++;
   else if (!hf_error_info(view->error)->retryable)
@@ -389,17 +421,19 @@ static void view_answered(struct sim_world *world, struct hf_view *view)
 }
 
 /* What the runtime itself answers comes back with the asker's own pointer. */
-static void refused(rt_ctx *ctx, struct sim_world *world, const rt_env *env)
+static void refused(rt_ctx *ctx, struct sim_node *node, const rt_env *env)
 {
+  struct sim_world *world = node->world;
   void *pointer = env->payload.p.ptr;
-  if (pointer == world->view) {
-    world->view->error = HF_E_OVERLOADED;
-    view_answered(world, world->view);
+  if (pointer == node->view) {
+    node->view->error = HF_E_OVERLOADED;
+    view_answered(node, node->view);
     return;
   }
   if (pointer == world->change) {
     rt_free(world->change);
     world->change = NULL;
+    world->change_node = NULL;
     return;
   }
   for (unsigned i = 0; i < world->users_count; i++)
@@ -416,7 +450,8 @@ static void refused(rt_ctx *ctx, struct sim_world *world, const rt_env *env)
 
 static rt_status client_handle(rt_ctx *ctx, void *state, const rt_env *env)
 {
-  struct sim_world *world = world_of(ctx);
+  struct sim_node *node = node_of(ctx);
+  struct sim_world *world = node->world;
   (void)state;
   switch (env->op) {
   case RT_OP_TIMER:
@@ -434,15 +469,16 @@ static rt_status client_handle(rt_ctx *ctx, void *state, const rt_env *env)
     world->assets_created += change->error == HF_OK;
     rt_free(change);
     world->change = NULL;
+    world->change_node = NULL;
     break;
   }
   case HF_BALANCES_DONE:
-    view_answered(world, env->payload.p.ptr);
+    view_answered(node, env->payload.p.ptr);
     break;
   case RT_OP_DOWN:
   case RT_OP_OVERLOADED:
   case RT_OP_EXPIRED:
-    refused(ctx, world, env);
+    refused(ctx, node, env);
     break;
   case RT_OP_STOPPING:
     break;
@@ -460,30 +496,39 @@ static rt_status client_load(rt_ctx *ctx, void *state)
   return RT_OK;
 }
 
-void sim_client_forget(struct sim_world *world)
+void sim_client_forget(struct sim_node *node)
 {
+  struct sim_world *world = node->world;
   for (unsigned i = 0; i < world->requests_count; i++) {
     struct sim_request *request = &world->requests[i];
-    if (request->state != SIM_ASKED)
+    if (request->op == NULL || request->node != node)
       continue;
     group_free(request->op);
     request->op = NULL;
     request->state = SIM_RETRY;
     request->retry_at_us = 0;
+    world->inflight--;
   }
   for (unsigned i = 0; i < world->users_count; i++) {
-    rt_free(world->users[i].create);
-    world->users[i].create = NULL;
-    world->users[i].asked = false;
+    struct sim_user *user = &world->users[i];
+    if (user->node != node)
+      continue;
+    rt_free(user->create);
+    user->create = NULL;
+    user->node = NULL;
+    user->asked = false;
   }
-  hf_view_free(world->view);
-  world->view = NULL;
+  hf_view_free(node->view);
+  node->view = NULL;
+  if (world->change_node != node)
+    return;
   rt_free(world->change);
   world->change = NULL;
-  world->inflight = 0;
+  world->change_node = NULL;
 }
 
-static const uint8_t client_may_ask[] = {HF_KIND_USER, HF_KIND_NAMES, HF_KIND_CATALOG, 0};
+static const uint8_t client_may_ask[] = {HF_KIND_USER, HF_KIND_NAMES, HF_KIND_CATALOG,
+                                         HF_KIND_PEER, 0};
 
 const rt_class sim_client_class = {
     .name = "client",

@@ -184,7 +184,8 @@ static void put_op(struct hf_bytes *text, const struct store_op *op)
     put_number(text, "type", op->outcome.type);
     put_number(text, "version", op->outcome.version);
     put_time(text, "recorded", op->outcome.recorded_us);
-    put_number(text, "batch", op->outcome.batch);
+    /* Where an opening writes a batch, the others have higher numbers. */
+    put_number(text, "batch", op->outcome.batch > 0);
     put_end(text);
     return;
   }
@@ -255,6 +256,8 @@ static void put_scan(struct hf_bytes *text, const struct store_scan *scan)
     put_text(text, "salt", (struct store_text){(const char *)scan->salts[i].bytes,
                                                sizeof scan->salts[i].bytes});
     put_text(text, "body", scan->bodies[i]);
+    if (scan->reversed_by != NULL)
+      put_number(text, "reversed_by", scan->reversed_by[i]);
     put_end(text);
   }
 }
@@ -303,7 +306,7 @@ static void put_catalog(struct hf_bytes *text, const struct store_request *reque
 
 static void put_balance_at(struct hf_bytes *text, const struct store_request *request)
 {
-  put(text, "found=%d", request->balance_at.user_found);
+  put(text, "found=%d overflow=%d", request->balance_at.user_found, request->balance_at.overflow);
   put_number(text, "version", request->balance_at.version);
   put_end(text);
   for (size_t i = 0; i < request->balance_at.count; i++) {
@@ -384,6 +387,7 @@ static void put_found(const struct store_request *request, struct hf_bytes *text
     break;
   case STORE_PROJECT:
   case STORE_COMMIT:
+  case STORE_LEASE:
     break;
   }
 }

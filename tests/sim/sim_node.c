@@ -1,0 +1,257 @@
+/* Nodes: starting, crashing, sleeping, leaving; and the harm that is done to them. */
+#include <string.h>
+
+#include "tests/sim/sim.h"
+#include "tests/sim/sim_leaks.h"
+
+#define START_WALL_US 1750000000000000ull
+#define DRAIN_US 60000000ull
+#define LEAVE_US 5000000ull
+
+/* ---- up and down ----------------------------------------------------------------------------- */
+
+static void loop_start(void *arg, rt_ctx *ctx)
+{
+  struct sim_node *node = arg;
+  hf_loop_begin(ctx, &node->setup);
+  rt_set_local(ctx, HF_LOCAL_FRONT, node);
+}
+
+static void loop_stop(void *arg, rt_ctx *ctx)
+{
+  (void)arg;
+  hf_loop_end(ctx);
+}
+
+static void escalate(void *arg, const char *reason)
+{
+  sim_fail(((struct sim_node *)arg)->world, "escalated: %s", reason);
+}
+
+static void node_log(void *arg, int level, const char *component, const char *text)
+{
+  const struct sim_node *node = arg;
+  printf("%10llu node %u: %d %s: %s\n", (unsigned long long)node->world->now_us, node->index,
+         level, component, text);
+}
+
+void sim_node_init(struct sim_world *world, unsigned index)
+{
+  struct sim_node *node = &world->nodes[index];
+  struct driver_sim_config config = {
+      .seed = world->seed + 1000003u * index,
+      .start_wall_us = START_WALL_US,
+      .job_delay_us_min = 10,
+      .job_delay_us_max = 50u + (uint32_t)(sim_rand(world) % 20000u),
+      .kick_delay_us_max = (uint32_t)(sim_rand(world) % 500u),
+      .buggify_percent = 25,
+  };
+  node->world = world;
+  node->index = index;
+  node->state = SIM_DOWN;
+  node->driver = driver_sim_new(&config);
+  node->setup.partition_bits = world->partition_bits;
+  if (world->verbose)
+    node->setup.log = node_log;
+  node->setup.log_arg = node;
+  if (world->nodes_count == 1u)
+    return;
+  node->setup.node = 1000u + sim_chaos(world) % 1000000u;
+  node->setup.node_address = "127.0.0.1:1";
+  node->setup.node_takes = index == 0 || !sim_strikes(world, 150);
+  node->setup.lease_us = world->lease_us;
+  sim_port_init(node);
+  sim_link_init(node);
+}
+
+void sim_node_deinit(struct sim_node *node)
+{
+  CHECK(node->runtime == NULL);
+  driver_sim_free(node->driver);
+}
+
+void sim_node_up(struct sim_node *node)
+{
+  static const rt_class *const classes[] = {
+      &hf_store_class, &hf_catalog_class, &hf_user_class, &hf_names_class,  &hf_transit_class,
+      &hf_sweep_class, &sim_client_class, &hf_peer_class, &hf_keeper_class, NULL};
+  static const struct rt_pool_config pools[HF_POOL_COUNT] = {
+      [HF_POOL_WRITE] = {"write", 1, 1024}, [HF_POOL_READ] = {"read", 2, 1024}};
+  struct sim_world *world = node->world;
+  CHECK(node->runtime == NULL);
+  if (world->nodes_count == 1u)
+    node->port = pool_port_new(&world->store.engine, node->life == 0 ? 1 : 2);
+  node->setup.port = node->port;
+  node->life++;
+  node->state = SIM_UP;
+  driver_sim_skip(node->driver, world->now_us);
+  struct rt_config config = {
+      .loops = world->loops,
+      .shards = 1u << world->partition_bits,
+      .classes = classes,
+      .pools = pools,
+      .pools_count = HF_POOL_COUNT,
+      .metrics = hf_actor_metrics,
+      .metrics_count = HF_METRIC_COUNT,
+      .live_actors_max = world->live_actors_max,
+      .overflow_max = world->overflow_max,
+      .loop_start = loop_start,
+      .loop_stop = loop_stop,
+      .escalate = escalate,
+      .arg = node,
+  };
+  node->runtime = rt_start(node->driver, &config);
+  CHECK(node->runtime != NULL);
+}
+
+static void node_down(struct sim_node *node)
+{
+  node->runtime = NULL;
+  node->state = SIM_DOWN;
+  if (node->world->nodes_count == 1u)
+    pool_port_free(node->port);
+  sim_client_forget(node);
+  sim_links_end(node);
+}
+
+void sim_node_crash(struct sim_node *node)
+{
+  sim_leaks_expected();
+  driver_sim_crash(node->driver, node->runtime);
+  node->world->crashes++;
+  node_down(node);
+}
+
+static void wake(struct sim_world *world, void *arg)
+{
+  struct sim_node *node = arg;
+  if (node->state != SIM_ASLEEP)
+    return;
+  node->state = SIM_UP;
+  driver_sim_skip(node->driver, world->now_us);
+}
+
+/* ---- leaving --------------------------------------------------------------------------------- */
+
+static void node_left(struct sim_node *node)
+{
+  bool complete = rt_join(node->runtime);
+  if (!complete && node->world->healing)
+    sim_fail(node->world, "the drain of node %u did not end", node->index);
+  node_down(node);
+}
+
+void sim_nodes_end(struct sim_world *world)
+{
+  bool left = false;
+  world->ending = true;
+  for (unsigned i = 0; i < world->nodes_count; i++) {
+    wake(world, &world->nodes[i]);
+    if (world->nodes[i].state == SIM_DOWN)
+      continue;
+    world->nodes[i].state = SIM_LEAVING;
+    rt_stop(world->nodes[i].runtime, DRAIN_US);
+  }
+  while (!left) {
+    (void)sim_step(world, UINT64_MAX);
+    left = true;
+    for (unsigned i = 0; i < world->nodes_count; i++)
+      left = left && driver_sim_ended(world->nodes[i].driver);
+  }
+  for (unsigned i = 0; i < world->nodes_count; i++)
+    if (world->nodes[i].state == SIM_LEAVING)
+      node_left(&world->nodes[i]);
+}
+
+/* ---- harm ------------------------------------------------------------------------------------ */
+
+static void start_again(struct sim_world *world, void *arg)
+{
+  struct sim_node *node = arg;
+  if (node->state == SIM_DOWN && !world->ending)
+    sim_node_up(node);
+}
+
+/* Looks whether the node that leaves is gone. */
+static void leave_look(struct sim_world *world, void *arg)
+{
+  struct sim_node *node = arg;
+  if (node->state != SIM_LEAVING || world->ending)
+    return;
+  if (!driver_sim_ended(node->driver)) {
+    sim_at(world, world->now_us + 1000u, leave_look, node);
+    return;
+  }
+  sim_leaks_expected(); /* a drain that is late drops what is under way */
+  node_left(node);
+  sim_at(world, world->now_us + sim_chaos(world) % world->lease_us, start_again, node);
+}
+
+static void harm_node(struct sim_world *world, struct sim_node *node)
+{
+  uint64_t while_us = sim_chaos(world) % (2u * world->lease_us);
+  if (node->state != SIM_UP)
+    return;
+  switch (sim_chaos(world) % 6u) {
+  case 0:
+  case 1:
+    sim_node_crash(node);
+    sim_check(world, false);
+    sim_at(world, world->now_us + while_us, start_again, node);
+    break;
+  case 2:
+  case 3:
+    node->state = SIM_ASLEEP;
+    world->sleeps++;
+    sim_at(world, world->now_us + while_us, wake, node);
+    break;
+  case 4:
+    node->state = SIM_LEAVING;
+    world->leaves++;
+    rt_stop(node->runtime, LEAVE_US);
+    sim_at(world, world->now_us + 1000u, leave_look, node);
+    break;
+  default:
+    node->cut_us = world->now_us + while_us;
+    break;
+  }
+}
+
+static void harm(struct sim_world *world, void *arg)
+{
+  (void)arg;
+  if (world->healing || world->ending)
+    return;
+  unsigned one = (unsigned)(sim_chaos(world) % world->nodes_count);
+  unsigned two = (unsigned)(sim_chaos(world) % world->nodes_count);
+  switch (sim_chaos(world) % 4u) {
+  case 0:
+    sim_links_break(world);
+    break;
+  case 1:
+    world->cut_us[one][two] = world->cut_us[two][one] =
+        world->now_us + sim_chaos(world) % (2u * world->lease_us);
+    sim_links_break(world);
+    break;
+  default:
+    harm_node(world, &world->nodes[one]);
+  }
+  sim_at(world, world->now_us + 1000u + sim_chaos(world) % world->lease_us, harm, NULL);
+}
+
+void sim_chaos_begin(struct sim_world *world)
+{
+  sim_at(world, world->now_us + sim_chaos(world) % (2u * world->lease_us), harm, NULL);
+}
+
+void sim_nodes_heal(struct sim_world *world)
+{
+  world->healing = true;
+  memset(world->cut_us, 0, sizeof world->cut_us);
+  for (unsigned i = 0; i < world->nodes_count; i++) {
+    struct sim_node *node = &world->nodes[i];
+    node->cut_us = 0;
+    wake(world, node);
+    start_again(world, node);
+  }
+}
