@@ -22,6 +22,7 @@ endfunction()
 
 hf_dependency(uv uv.h uv)
 hf_dependency(sqlite sqlite3.h sqlite3)
+hf_dependency(pq postgresql/libpq-fe.h pq)
 hf_dependency(jansson jansson.h jansson)
 hf_dependency(sodium sodium.h sodium)
 hf_dependency(mbedtls mbedtls/ssl.h mbedtls mbedx509 mbedcrypto)

@@ -43,5 +43,5 @@ function(hf_program name)
 endfunction()
 
 # Everything but the server's main, for tests and benchmarks.
-set(HF_EVERYTHING hf_server hf_client hf_store hf_http hf_web hf_actors hf_base hf_runtime
+set(HF_EVERYTHING hf_server hf_client hf_store hf_link hf_http hf_web hf_actors hf_base hf_runtime
   hf::mbedtls)

@@ -1,0 +1,410 @@
+/* pg_loop.c - requests of one loop: who waits, which session takes them, how they are answered.
+ *
+ * Happy path: a request waits in its role's queue until a session of that role takes it; its talk
+ *   ends; its answer is told to the store actor.
+ * Ways to fail: no session can connect: commits are refused at once after the first failed attempt,
+ *   reads after PG_READ_WAIT_US. A commit whose connection ended stays with its session, which
+ *   settles the doubt when it is connected again and takes no other commit before; after
+ *   PG_RESOLVE_MAX_US it is answered STORE_UNKNOWN. The loop has no room for an answer: it is told
+ *   again.
+ * Invariants: a request is in one queue or has one job; a partition has at most one commit under
+ *   way, and commits start in the order in which they came. */
+#include <string.h>
+
+#include "actors/store/messages.h"
+#include "adapters/store_postgres/pg_clock.h"
+#include "adapters/store_postgres/pg_port.h"
+#include "holdfast/check.h"
+
+/* ---- queues ---------------------------------------------------------------------------------- */
+
+void pg_queue_push(struct pg_queue *queue, struct store_request *request)
+{
+  request->next = NULL;
+  if (queue->last != NULL)
+    queue->last->next = request;
+  else
+    queue->first = request;
+  queue->last = request;
+  queue->count++;
+}
+
+struct store_request *pg_queue_take(struct pg_queue *queue)
+{
+  struct store_request *request = queue->first;
+  if (request == NULL)
+    return NULL;
+  queue->first = request->next;
+  if (queue->first == NULL)
+    queue->last = NULL;
+  queue->count--;
+  request->next = NULL;
+  return request;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+/* Tells the store actor; what it has no room for stays, in order. */
+static void answer_all(struct pg_loop *loop)
+{
+  bool enter = !loop->in_turn;
+  loop->answer_again_us = 0;
+  if (loop->answers.first == NULL)
+    return;
+  if (enter)
+    rt_enter(loop->ctx, loop->store);
+  while (loop->answers.first != NULL) {
+    struct store_request *request = loop->answers.first;
+    struct store_request *next = request->next;
+    CHECK(request->port == &loop->port->port);
+    request->next = NULL;
+    request->port = NULL;
+    if (rt_tell(loop->ctx, loop->store, HF_STORE_ANSWER, &request, sizeof request) != RT_OK) {
+      request->next = next;
+      request->port = &loop->port->port;
+      loop->answer_again_us = pg_clock_us() + PG_ANSWER_RETRY_US;
+      break;
+    }
+    loop->answers.first = next;
+    loop->answers.count--;
+  }
+  if (loop->answers.first == NULL)
+    loop->answers.last = NULL;
+  if (enter)
+    rt_leave(loop->ctx);
+}
+
+static void refuse(struct pg_loop *loop, struct store_request *request)
+{
+  request->status = STORE_UNAVAILABLE;
+  pg_queue_push(&loop->answers, request);
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------ */
+
+static struct pg_job *job_new(struct pg_loop *loop, struct store_request *request)
+{
+  struct pg_job *job = loop->free_jobs;
+  if (job != NULL)
+    loop->free_jobs = job->next;
+  else
+    job = rt_alloc(sizeof *job);
+  job->request = request;
+  job->began_us = pg_clock_us();
+  job->previous = NULL;
+  job->next = loop->active;
+  if (job->next != NULL)
+    job->next->previous = job;
+  loop->active = job;
+  return job;
+}
+
+static void job_free(struct pg_loop *loop, struct pg_job *job)
+{
+  if (job->previous != NULL)
+    job->previous->next = job->next;
+  else
+    loop->active = job->next;
+  if (job->next != NULL)
+    job->next->previous = job->previous;
+  job->request = NULL;
+  job->next = loop->free_jobs;
+  loop->free_jobs = job;
+}
+
+static bool partitions_busy(const struct pg_loop *loop, const struct store_request *request)
+{
+  for (size_t i = 0; i < request->commit.batches_count; i++) {
+    uint32_t partition = request->commit.batches[i].partition;
+    CHECK(partition < 1u << HF_PARTITION_BITS_MAX);
+    if ((loop->busy[partition / 64u] >> (partition % 64u) & 1u) != 0)
+      return true;
+  }
+  return false;
+}
+
+static void partitions_turn(struct pg_loop *loop, const struct store_request *request)
+{
+  for (size_t i = 0; i < request->commit.batches_count; i++) {
+    uint32_t partition = request->commit.batches[i].partition;
+    loop->busy[partition / 64u] ^= 1ull << (partition % 64u);
+  }
+}
+
+/* Kinds that look at many rows: quick ones do not wait behind them when another session is free. */
+static bool is_slow(const struct store_request *request)
+{
+  return request->kind == STORE_SCAN || request->kind == STORE_PROJECT;
+}
+
+/* The request has its answer. */
+static void job_end(struct pg_wire *wire, struct pg_job *job)
+{
+  struct pg_loop *loop = wire->loop;
+  struct store_request *request = job->request;
+  if (request->kind == STORE_COMMIT) {
+    wire->wary = request->status == STORE_HIT ? PG_WARY_COMMITS
+                 : wire->wary > 0             ? wire->wary - 1u
+                                              : 0;
+    request->commit.commit_us = pg_clock_us() - job->began_us;
+    request->commit.leads = true;
+    partitions_turn(loop, request);
+  } else if (is_slow(request)) {
+    wire->slow = false;
+  }
+  pg_queue_push(&loop->answers, request);
+  job_free(loop, job);
+}
+
+void pg_loop_ended(void *arg, struct pg_session *session, struct pg_talk *talk, bool lost)
+{
+  struct pg_loop *loop = arg;
+  struct pg_wire *wire = (struct pg_wire *)session;
+  struct pg_job *job = (struct pg_job *)talk;
+  if (pg_lag_ended(loop, talk, lost))
+    return;
+  bool doubt = lost && pg_talk_lost(talk, session->backend);
+  if (wire->doubt == job) {
+    wire->settling = false;
+    wire->doubt_next_us = pg_clock_us() + PG_RESOLVE_PAUSE_US;
+    doubt = doubt || job->request->status == STORE_UNKNOWN;
+    if (!doubt)
+      wire->doubt = NULL;
+  } else if (doubt) {
+    CHECK(wire->doubt == NULL); /* a session has one commit at a time */
+    wire->doubt = job;
+    wire->doubt_since_us = pg_clock_us();
+    wire->doubt_next_us = 0;
+  }
+  if (!doubt)
+    job_end(wire, job);
+}
+
+static void run(struct pg_wire *wire, struct store_request *request)
+{
+  struct pg_loop *loop = wire->loop;
+  struct pg_job *job = job_new(loop, request);
+  pg_talk_begin(&job->talk, request, &loop->port->engine->database);
+  job->talk.wary = wire->wary > 0;
+  if (request->kind == STORE_COMMIT)
+    partitions_turn(loop, request);
+  else if (is_slow(request))
+    wire->slow = true;
+  pg_session_run(&wire->session, &job->talk, job->began_us);
+  pg_wire_follow(wire);
+}
+
+/* ---- which session --------------------------------------------------------------------------- */
+
+enum pg_role pg_loop_role(struct pg_loop *loop, const struct store_request *request)
+{
+  switch (request->kind) {
+  case STORE_COMMIT:
+    return PG_ROLE_COMMIT;
+  case STORE_LEASE:
+    loop->leases = true;
+    return PG_ROLE_LEASE;
+  case STORE_LIST_ENTRIES:
+  case STORE_LIST_HOLDS:
+  case STORE_BALANCE_AT:
+  case STORE_SCAN:
+    return pg_lag_fresh(loop, pg_clock_us()) ? PG_ROLE_REPLICA : PG_ROLE_READ;
+  default:
+    return PG_ROLE_READ;
+  }
+}
+
+static bool group_ready(const struct pg_group *group)
+{
+  for (unsigned i = 0; i < group->count; i++)
+    if (group->wires[i].session.state == PG_SESSION_READY)
+      return true;
+  return false;
+}
+
+/* No session can connect: each has failed since it was last connected. */
+static bool group_down(const struct pg_group *group)
+{
+  for (unsigned i = 0; i < group->count; i++)
+    if (group->wires[i].session.failures == 0)
+      return false;
+  return true;
+}
+
+static struct pg_wire *idle_commit_wire(struct pg_group *group)
+{
+  for (unsigned i = 0; i < group->count; i++) {
+    struct pg_wire *wire = &group->wires[i];
+    if (pg_session_takes(&wire->session) && wire->session.talks == 0 && wire->doubt == NULL)
+      return wire;
+  }
+  return NULL;
+}
+
+/* The one with the least to do. Slow reads share the last session, so that the others stay quick. */
+static struct pg_wire *read_wire(struct pg_group *group, bool slow)
+{
+  struct pg_wire *best = NULL;
+  for (unsigned i = slow ? group->count - 1u : 0; i < group->count; i++) {
+    struct pg_wire *wire = &group->wires[i];
+    if (!pg_session_takes(&wire->session) || (slow && wire->slow))
+      continue;
+    if (best == NULL || wire->slow < best->slow ||
+        (wire->slow == best->slow && wire->session.talks < best->session.talks))
+      best = wire;
+  }
+  return best;
+}
+
+static void pump_commits(struct pg_loop *loop)
+{
+  struct pg_group *group = &loop->groups[PG_ROLE_COMMIT];
+  while (group->waiting.first != NULL && !partitions_busy(loop, group->waiting.first)) {
+    struct pg_wire *wire = idle_commit_wire(group);
+    if (wire == NULL)
+      break;
+    run(wire, pg_queue_take(&group->waiting));
+  }
+  if (group_down(group))
+    while (group->waiting.first != NULL)
+      refuse(loop, pg_queue_take(&group->waiting));
+}
+
+static void refuse_late(struct pg_loop *loop, struct pg_group *group, uint64_t now_us)
+{
+  while (group->waiting.first != NULL &&
+         now_us - group->waiting.first->submitted_us >= PG_READ_WAIT_US)
+    refuse(loop, pg_queue_take(&group->waiting));
+}
+
+/* A slow one that has to wait lets the others pass; each kind keeps its own order. */
+static void pump_reads(struct pg_loop *loop, struct pg_group *group, uint64_t now_us)
+{
+  struct pg_queue slow = {0};
+  if (!group_ready(group)) {
+    refuse_late(loop, group, now_us);
+    return;
+  }
+  while (group->waiting.first != NULL) {
+    bool is_next_slow = is_slow(group->waiting.first);
+    struct pg_wire *wire =
+      is_next_slow && slow.first != NULL ? NULL : read_wire(group, is_next_slow);
+    if (wire == NULL && !is_next_slow)
+      break;
+    struct store_request *request = pg_queue_take(&group->waiting);
+    if (wire != NULL)
+      run(wire, request);
+    else
+      pg_queue_push(&slow, request);
+  }
+  if (slow.first == NULL)
+    return;
+  slow.last->next = group->waiting.first;
+  slow.last = group->waiting.last != NULL ? group->waiting.last : slow.last;
+  slow.count += group->waiting.count;
+  group->waiting = slow;
+}
+
+/* What was meant for a replica that is gone goes to the primary. */
+static void pump_replica(struct pg_loop *loop)
+{
+  struct pg_group *replica = &loop->groups[PG_ROLE_REPLICA];
+  if (group_ready(replica))
+    return;
+  for (struct store_request *request; (request = pg_queue_take(&replica->waiting)) != NULL;)
+    pg_queue_push(&loop->groups[PG_ROLE_READ].waiting, request);
+}
+
+static void pump_doubts(struct pg_loop *loop, uint64_t now_us)
+{
+  struct pg_group *group = &loop->groups[PG_ROLE_COMMIT];
+  for (unsigned i = 0; i < group->count; i++) {
+    struct pg_wire *wire = &group->wires[i];
+    struct pg_job *job = wire->doubt;
+    if (job == NULL)
+      continue;
+    if (now_us - wire->doubt_since_us >= PG_RESOLVE_MAX_US) {
+      if (wire->settling) { /* ends the attempt, with STORE_UNKNOWN */
+        pg_session_drop(&wire->session, now_us, "the outcome of a commit stays unknown");
+        pg_wire_follow(wire);
+      }
+      wire->doubt = NULL;
+      job->request->status = STORE_UNKNOWN;
+      job_end(wire, job);
+    } else if (!wire->settling && now_us >= wire->doubt_next_us &&
+               pg_session_takes(&wire->session)) {
+      wire->settling = true;
+      pg_session_run(&wire->session, &job->talk, now_us);
+      pg_wire_follow(wire);
+    }
+  }
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
+static uint64_t next_due(const struct pg_loop *loop)
+{
+  uint64_t due_us = loop->answer_again_us == 0 ? UINT64_MAX : loop->answer_again_us;
+  for (unsigned role = 0; role < PG_ROLE_COUNT; role++) {
+    const struct pg_group *group = &loop->groups[role];
+    for (unsigned i = 0; i < group->count; i++) {
+      const struct pg_wire *wire = &group->wires[i];
+      due_us = earlier(due_us, pg_session_due(&wire->session));
+      if (wire->doubt != NULL) {
+        due_us = earlier(due_us, wire->doubt_since_us + PG_RESOLVE_MAX_US);
+        if (!wire->settling && wire->session.state == PG_SESSION_READY)
+          due_us = earlier(due_us, wire->doubt_next_us);
+      }
+    }
+    if (group->waiting.first != NULL && role != PG_ROLE_COMMIT && !group_ready(group))
+      due_us = earlier(due_us, group->waiting.first->submitted_us + PG_READ_WAIT_US);
+  }
+  if (loop->groups[PG_ROLE_REPLICA].count > 0)
+    due_us = earlier(due_us, loop->lag_next_us);
+  return due_us;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+  struct pg_loop *loop = timer->data;
+  uint64_t now_us = pg_clock_us();
+  loop->timer_us = UINT64_MAX;
+  for (unsigned role = 0; role < PG_ROLE_COUNT; role++)
+    for (unsigned i = 0; i < loop->groups[role].count; i++)
+      pg_wire_tick(&loop->groups[role].wires[i], now_us);
+  pg_loop_pump(loop);
+}
+
+/* A due time that moves on leaves the timer as it is: it fires early then, finds nothing to do, and
+ * is armed anew. */
+static void arm(struct pg_loop *loop)
+{
+  uint64_t due_us = next_due(loop);
+  if (due_us >= loop->timer_us)
+    return;
+  uint64_t now_us = pg_clock_us();
+  uint64_t left_ms = due_us > now_us ? (due_us - now_us + 999u) / 1000u : 0;
+  loop->timer_us = due_us;
+  uv_update_time(loop->timer.loop);
+  int failed = uv_timer_start(&loop->timer, on_timer, left_ms, 0);
+  CHECK(failed == 0);
+}
+
+void pg_loop_pump(struct pg_loop *loop)
+{
+  uint64_t now_us = pg_clock_us();
+  pump_doubts(loop, now_us);
+  pump_commits(loop);
+  pump_replica(loop);
+  pg_lag_tick(loop, now_us);
+  for (unsigned role = PG_ROLE_READ; role < PG_ROLE_COUNT; role++)
+    if (loop->groups[role].waiting.first != NULL)
+      pump_reads(loop, &loop->groups[role], now_us);
+  answer_all(loop);
+  arm(loop);
+}
