@@ -11,41 +11,134 @@
 #include "adapters/store_memory/store_memory.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 
+#define PLACE_MAX 4096u /* of a path */
+
+bool cli_is_postgres(const char *store)
+{
+  return strncmp(store, "postgres://", 11) == 0 || strncmp(store, "postgresql://", 13) == 0 ||
+         (strncmp(store, "sqlite:", 7) != 0 && strchr(store, '=') != NULL);
+}
+
+static bool migrates(const struct options *options)
+{
+  return strcmp(options->migrate, "auto") == 0;
+}
+
+void cli_postgres_config(const struct options *options, struct store_postgres_config *ret_config)
+{
+  *ret_config = (struct store_postgres_config){
+    .dsn = options->store,
+    .replica_dsn = options->replica_dsn,
+    .replica_lag_us = options->replica_lag_ms * 1000u,
+    .partition_bits = (unsigned)options->partition_bits,
+    .commits = (unsigned)options->pg_commits,
+    .readers = (unsigned)options->pg_readers,
+    .connect_timeout_us = options->pg_connect_timeout_ms * 1000u,
+    .statement_timeout_us = options->pg_statement_timeout_ms * 1000u,
+    .lock_timeout_us = options->pg_lock_timeout_ms * 1000u,
+    .migrate = migrates(options),
+  };
+}
+
+/* A place is told without what may be secret in it. */
+static struct store_engine *open_failed(const char *place, enum hf_error error, const char *why)
+{
+  fprintf(stderr, "holdfast: %s: %s\n", place,
+          why[0] != '\0' ? why : hf_error_info(error)->title);
+  return NULL;
+}
+
+static struct store_engine *open_postgres(const struct options *options, bool read_only)
+{
+  struct store_postgres_config config;
+  struct store_engine *engine = NULL;
+  char why[256] = "";
+  cli_postgres_config(options, &config);
+  config.migrate = config.migrate && !read_only;
+  enum hf_error error = store_postgres_open(&config, &engine, why);
+  return error == HF_OK ? engine : open_failed("PostgreSQL", error, why);
+}
+
+static struct store_sqlite_config sqlite_config(const struct options *options, const char *path)
+{
+  return (struct store_sqlite_config){
+    .path = path,
+    .partition_bits = (unsigned)options->partition_bits,
+    .readers = (unsigned)options->readers,
+    .cache_bytes = (size_t)options->cache_mib << 20,
+    .migrate = migrates(options),
+  };
+}
+
+/* Where the embedded store is; makes the data folder when `make`. NULL: told why not. */
+static const char *sqlite_path(const struct options *options, bool make, char room[PLACE_MAX])
+{
+  if (strncmp(options->store, "sqlite:", 7) == 0)
+    return options->store + 7;
+  if (options->store[0] != '\0') {
+    fprintf(stderr, "holdfast: --store is postgres://..., sqlite:PATH or memory\n");
+    return NULL;
+  }
+  if (make && mkdir(options->data, 0700) != 0 && errno != EEXIST) {
+    fprintf(stderr, "holdfast: cannot make %s: %s\n", options->data, strerror(errno));
+    return NULL;
+  }
+  snprintf(room, PLACE_MAX, "%s/holdfast.db", options->data);
+  return room;
+}
+
+static struct store_engine *open_sqlite(const struct options *options, bool read_only)
+{
+  struct store_engine *engine = NULL;
+  char room[PLACE_MAX], why[256] = "";
+  const char *path = sqlite_path(options, !read_only, room);
+  if (path == NULL)
+    return NULL;
+  struct store_sqlite_config config = sqlite_config(options, path);
+  config.read_only = read_only;
+  enum hf_error error = store_sqlite_open(&config, &engine, why);
+  return error == HF_OK ? engine : open_failed(path, error, why);
+}
+
+static bool is_usable(const struct options *options)
+{
+  if (migrates(options) || strcmp(options->migrate, "off") == 0)
+    return true;
+  fprintf(stderr, "holdfast: --migrate is auto or off\n");
+  return false;
+}
+
 struct store_engine *cli_open_store(const struct options *options, bool read_only)
 {
-  char path[4096], why[256] = "";
   if (strcmp(options->store, "memory") == 0)
     return store_memory_new((unsigned)options->partition_bits);
-  if (strcmp(options->migrate, "auto") != 0 && strcmp(options->migrate, "off") != 0) {
-    fprintf(stderr, "holdfast: --migrate is auto or off\n");
+  if (!is_usable(options))
     return NULL;
-  }
-  if (strncmp(options->store, "sqlite:", 7) == 0) {
-    snprintf(path, sizeof path, "%s", options->store + 7);
-  } else if (options->store[0] == '\0') {
-    if (!read_only && mkdir(options->data, 0700) != 0 && errno != EEXIST) {
-      fprintf(stderr, "holdfast: cannot make %s: %s\n", options->data, strerror(errno));
-      return NULL;
-    }
-    snprintf(path, sizeof path, "%s/holdfast.db", options->data);
+  return cli_is_postgres(options->store) ? open_postgres(options, read_only)
+                                         : open_sqlite(options, read_only);
+}
+
+bool cli_migrate(const struct options *options, bool dry_run, store_migration_each each, void *arg)
+{
+  char room[PLACE_MAX], why[256] = "";
+  const char *place = "PostgreSQL";
+  enum hf_error error;
+  if (strcmp(options->store, "memory") == 0)
+    return true;
+  if (cli_is_postgres(options->store)) {
+    struct store_postgres_config config;
+    cli_postgres_config(options, &config);
+    error = store_postgres_migrate(&config, dry_run, each, arg, why);
   } else {
-    fprintf(stderr, "holdfast: --store is sqlite:PATH or memory\n");
-    return NULL;
+    place = sqlite_path(options, !dry_run, room);
+    if (place == NULL)
+      return false;
+    struct store_sqlite_config config = sqlite_config(options, place);
+    error = store_sqlite_migrate(&config, dry_run, each, arg, why);
   }
-  struct store_sqlite_config config = {
-      .path = path,
-      .partition_bits = (unsigned)options->partition_bits,
-      .readers = (unsigned)options->readers,
-      .cache_bytes = (size_t)options->cache_mib << 20,
-      .migrate = strcmp(options->migrate, "auto") == 0,
-      .read_only = read_only,
-  };
-  struct store_engine *engine = NULL;
-  enum hf_error error = store_sqlite_open(&config, &engine, why);
-  if (error == HF_OK)
-    return engine;
-  fprintf(stderr, "holdfast: %s: %s\n", path, why[0] != '\0' ? why : hf_error_info(error)->title);
-  return NULL;
+  if (error != HF_OK)
+    (void)open_failed(place, error, why);
+  return error == HF_OK;
 }
 
 static struct {

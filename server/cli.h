@@ -3,6 +3,8 @@
 #define HOLDFAST_CLI_H
 
 #include "actors/store/port.h"
+#include "adapters/store/store_admin.h"
+#include "adapters/store_postgres/store_postgres.h"
 #include "server/options.h"
 
 /* Exit codes: 0 done, 1 failed or found something, 2 wrong usage, 3 the store cannot be used. */
@@ -26,6 +28,13 @@ COMMANDS(X)
 /* Opens the store that the options name; prints why not. NULL then. `read_only` for commands that
  * only look. */
 struct store_engine *cli_open_store(const struct options *options, bool read_only);
+/* Applies what is missing of the schema, or only says it, telling each migration. False: it cannot
+ * be done; why stands on stderr. Memory has none. */
+bool cli_migrate(const struct options *options, bool dry_run, store_migration_each each, void *arg);
+/* Whether the --store is PostgreSQL's: a URI, or keywords of libpq (`host=... dbname=...`). */
+bool cli_is_postgres(const char *store);
+/* What the options say of it, but for the node; texts are the options' own. */
+void cli_postgres_config(const struct options *options, struct store_postgres_config *ret_config);
 /* A progress line on stderr when it is a terminal: "verb 12,345 of 99,999 (12 %) 3.2k/s". Call it
  * as often as you like; it prints at most ten times a second. total 0: unknown. */
 void cli_progress(const char *verb, uint64_t done, uint64_t total);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "adapters/store_sqlite/store_sqlite.h"
+#include "adapters/store/store_admin.h"
 #include "server/cli.h"
 #include "server/direct.h"
 #include "server/export_table.h"
@@ -65,7 +65,8 @@ static bool on_user(void *arg, const struct store_user_row *user)
 
 static enum hf_error export_users(struct export *export)
 {
-  return store_sqlite_each_user(export->engine, export->partition, on_user, export);
+  return store_admin_of(export->engine)
+    ->each_user(export->engine, export->partition, on_user, export);
 }
 
 /* ---- balances -------------------------------------------------------------------------------- */
@@ -132,7 +133,8 @@ static bool on_balance_user(void *arg, const struct store_user_row *user)
 
 static enum hf_error export_balances(struct export *export)
 {
-  return store_sqlite_each_user(export->engine, export->partition, on_balance_user, export);
+  return store_admin_of(export->engine)
+    ->each_user(export->engine, export->partition, on_balance_user, export);
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */
@@ -278,7 +280,8 @@ static bool on_hold(void *arg, const struct store_hold_row *hold)
 
 static enum hf_error export_holds(struct export *export)
 {
-  return store_sqlite_each_hold(export->engine, export->partition, on_hold, export);
+  return store_admin_of(export->engine)
+    ->each_hold(export->engine, export->partition, on_hold, export);
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -414,7 +417,7 @@ int cmd_export(int argc, char **argv)
     options.readers = READERS_NEEDED;
   export.engine = cli_open_store(&options, true);
   code = EXIT_STORE;
-  if (export.engine != NULL && strcmp(export.engine->ops->name, "sqlite") == 0)
+  if (export.engine != NULL && store_admin_of(export.engine) != NULL)
     code = export_run(&export, what, extra, json);
   if (export.engine != NULL)
     export.engine->ops->close(export.engine);

@@ -249,11 +249,12 @@ static bool run(struct import *import, struct store_engine *engine)
   work->report = &import->report;
   work->asset = import->map.users_only ? NULL : import->mapping.asset;
   work->make_asset = work->asset != NULL && !import->asset_exists;
-  node_init(&import->node, &import->options, engine, &hf_import_class, NULL, 0);
-  import->node.config.loop_start = import_run_loop_start;
-  import->node.config.loop_stop = import_run_loop_stop;
-  import->node.config.escalate = on_escalate;
-  import->node.config.arg = work;
+  struct node_use use = {.front = &hf_import_class,
+                         .loop_start = import_run_loop_start,
+                         .escalate = on_escalate,
+                         .arg = work};
+  if (!node_init(&import->node, &import->options, engine, &use))
+    return false;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);

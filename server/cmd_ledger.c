@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "adapters/http/json_out.h"
+#include "adapters/store/store_admin.h"
 #include "server/cli.h"
 #include "server/direct.h"
 #include "server/replay.h"
@@ -135,10 +136,10 @@ static void on_difference(void *arg, const struct replay_difference *difference)
     difference_text(difference, asset, texts);
 }
 
-static void on_replay_progress(void *arg, uint64_t entries)
+static void on_replay_progress(void *arg, uint64_t entries, uint64_t total)
 {
   (void)arg;
-  cli_progress("replaying", entries, 0);
+  cli_progress("replaying", entries, total);
 }
 
 static void print_replay(struct listing *listing, const struct replay_report *report)
@@ -183,7 +184,7 @@ static int ledger_replay(struct store_engine *engine, bool repair, struct listin
     json_out_key(&listing->out, "differences");
     json_out_begin_array(&listing->out);
   }
-  on_replay_progress(listing, 0);
+  on_replay_progress(listing, 0, 0);
   enum hf_error error = replay_run(engine, repair, &report);
   cli_progress_end();
   store_request_free(listing->catalog);
@@ -224,10 +225,10 @@ static void on_finding(void *arg, const struct verify_finding *finding)
   json_out_end_object(out);
 }
 
-static void on_verify_progress(void *arg, uint64_t entries)
+static void on_verify_progress(void *arg, uint64_t entries, uint64_t total)
 {
   (void)arg;
-  cli_progress("verifying", entries, 0);
+  cli_progress("verifying", entries, total);
 }
 
 static void print_verify(struct listing *listing, const struct verify_report *report)
@@ -263,7 +264,7 @@ static int ledger_verify(struct store_engine *engine, struct listing *listing)
     json_out_key(&listing->out, "findings");
     json_out_begin_array(&listing->out);
   }
-  on_verify_progress(listing, 0);
+  on_verify_progress(listing, 0, 0);
   enum hf_error error = verify_run(engine, &report);
   cli_progress_end();
   if (error != HF_OK) {
@@ -289,7 +290,7 @@ static const char more[] =
 static struct store_engine *open_store(const struct options *options, bool replay)
 {
   struct store_engine *engine = cli_open_store(options, true);
-  if (engine == NULL || !replay || strcmp(engine->ops->name, "sqlite") != 0)
+  if (engine == NULL || !replay || store_admin_of(engine) == NULL)
     return engine;
   engine->ops->close(engine);
   return cli_open_store(options, false);
@@ -316,7 +317,7 @@ int cmd_ledger(int argc, char **argv)
     options.readers = READERS_NEEDED;
   struct store_engine *engine = open_store(&options, replay);
   code = EXIT_STORE;
-  if (engine != NULL && strcmp(engine->ops->name, "sqlite") == 0)
+  if (engine != NULL && store_admin_of(engine) != NULL)
     code = replay ? ledger_replay(engine, repair, &listing) : ledger_verify(engine, &listing);
   if (engine != NULL)
     engine->ops->close(engine);

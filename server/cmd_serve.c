@@ -49,7 +49,6 @@ static void stop_self(struct serve *serve, const char *why)
 static void on_loop_start(void *arg, rt_ctx *ctx)
 {
   struct serve *serve = arg;
-  hf_loop_begin(ctx, &serve->node.setup);
   int code = front_start(serve->front, ctx);
   if (code != 0)
     stop_self(serve, strerror(-code));
@@ -59,7 +58,6 @@ static void on_loop_stop(void *arg, rt_ctx *ctx)
 {
   (void)arg;
   front_stop(ctx);
-  hf_loop_end(ctx);
 }
 
 static void on_ingress(void *arg, rt_ctx *ctx)
@@ -172,6 +170,9 @@ static bool configure_front(struct serve *serve)
   config->limits.loopback_capped = options->loopback_capped;
   config->limits.handler_timeout_us = options->handler_timeout_ms * 1000u;
   config->limits.idle_timeout_us = options->idle_timeout_ms * 1000u;
+  config->limits.write_timeout_us = options->write_timeout_ms * 1000u;
+  config->streams_max = (unsigned)options->streams;
+  config->stream_beat_us = options->stream_beat_ms * 1000u;
   config->rate_loopback = options->loopback_capped;
   config->key_rate = (struct front_rate){.requests = (uint32_t)options->rate_limit, .window_s = 60};
   config->version = HF_VERSION;
@@ -343,13 +344,18 @@ int cmd_serve(int argc, char **argv)
     goto out;
   }
   serve.front = front_new(&serve.front_config, node_loops(&serve.options));
-  node_init(&serve.node, &serve.options, engine, &hf_front_class, front_metrics,
-            FRONT_METRIC_COUNT);
-  serve.node.config.loop_start = on_loop_start;
-  serve.node.config.loop_stop = on_loop_stop;
-  serve.node.config.ingress = on_ingress;
-  serve.node.config.escalate = on_failure;
-  serve.node.config.arg = &serve;
+  struct node_use use = {.front = &hf_front_class,
+                         .metrics = front_metrics,
+                         .metrics_count = FRONT_METRIC_COUNT,
+                         .loop_start = on_loop_start,
+                         .loop_stop = on_loop_stop,
+                         .ingress = on_ingress,
+                         .escalate = on_failure,
+                         .arg = &serve};
+  if (!node_init(&serve.node, &serve.options, engine, &use)) {
+    front_free(serve.front);
+    goto out;
+  }
   code = run(&serve, first_key);
   bool complete = node_stop(&serve.node, serve.options.grace_ms * 1000u);
   if (atomic_load(&serve.failed) || !complete)

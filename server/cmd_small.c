@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapters/store/store_admin.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "holdfast/hash.h"
 #include "server/cli.h"
@@ -16,30 +17,71 @@ int cmd_version(int argc, char **argv)
   if (!options_read(&options, "version", argc, argv, NULL))
     return EXIT_USAGE;
   if (options.json)
-    printf("{\"version\":\"%s\",\"schema\":%u}\n", HF_VERSION, store_sqlite_schema_known());
+    printf("{\"version\":\"%s\",\"schema\":%u,\"schema_postgres\":%u}\n", HF_VERSION,
+           store_sqlite_schema_known(), store_postgres_schema_known());
   else
-    printf("holdfast %s (schema %u)\n", HF_VERSION, store_sqlite_schema_known());
+    printf("holdfast %s (schema %u, PostgreSQL %u)\n", HF_VERSION, store_sqlite_schema_known(),
+           store_postgres_schema_known());
   options_free(&options);
   return EXIT_DONE;
+}
+
+struct migrating {
+  bool json, listed;
+  unsigned missing, applied, version;
+};
+
+static void on_migration(void *arg, unsigned version, const char *title, enum store_migration what)
+{
+  static const char *const texts[] = {[STORE_MIGRATION_THERE] = "there",
+                                      [STORE_MIGRATION_MISSING] = "missing",
+                                      [STORE_MIGRATION_APPLIED] = "applied"};
+  struct migrating *migrating = arg;
+  migrating->missing += what == STORE_MIGRATION_MISSING;
+  migrating->applied += what == STORE_MIGRATION_APPLIED;
+  migrating->version = version;
+  if (migrating->json)
+    printf("%s{\"version\":%u,\"title\":\"%s\",\"state\":\"%s\"}", migrating->listed ? "," : "",
+           version, title, texts[what]);
+  else
+    printf("%3u %-8s %s\n", version, texts[what], title);
+  fflush(stdout); /* the next one may take long */
+  migrating->listed = true;
+}
+
+/* Each migration is told as it is there, is missing, or was applied. */
+static int migrate(const struct options *options, bool dry_run)
+{
+  struct migrating migrating = {.json = options->json};
+  if (options->json)
+    printf("{\"migrations\":[");
+  bool ok = cli_migrate(options, dry_run, on_migration, &migrating);
+  if (options->json)
+    printf("],\"schema\":%u,\"missing\":%u,\"ok\":%s}\n", migrating.version - migrating.missing,
+           migrating.missing, ok ? "true" : "false");
+  else if (ok && migrating.missing > 0)
+    printf("%u migrations would be applied\n", migrating.missing);
+  else if (ok)
+    printf("schema %u is in place\n", migrating.version);
+  if (!ok)
+    return EXIT_STORE;
+  return migrating.missing > 0 ? EXIT_FOUND : EXIT_DONE;
 }
 
 int cmd_migrate(int argc, char **argv)
 {
   struct options options;
-  if (cli_help(argc, argv, "migrate [options]", NULL, ""))
+  struct option_extra extra[] = {
+    {"dry-run", false, "Say what would be applied, and change nothing", NULL}, {0}};
+  if (cli_help(
+        argc, argv, "migrate [--dry-run] [options]", extra,
+        "Exit code 1: --dry-run, and migrations are missing. 3: the store cannot be used.\n"))
     return EXIT_DONE;
-  if (!options_read(&options, "migrate", argc, argv, NULL))
+  if (!options_read(&options, "migrate", argc, argv, extra))
     return EXIT_USAGE;
-  struct store_engine *engine = cli_open_store(&options, false);
-  if (engine != NULL) {
-    if (options.json)
-      printf("{\"schema\":%u}\n", store_sqlite_schema_known());
-    else
-      printf("schema %u is in place\n", store_sqlite_schema_known());
-    engine->ops->close(engine);
-  }
+  int code = migrate(&options, extra[0].value != NULL);
   options_free(&options);
-  return engine != NULL ? EXIT_DONE : EXIT_STORE;
+  return code;
 }
 
 /* The hash of this machine gives what the formats say; then the store's own check. */
@@ -57,8 +99,8 @@ int cmd_selfcheck(int argc, char **argv)
   static const char abc[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
   bool hash_ok = strcmp(hex, abc) == 0; /* FIPS 180-4, appendix B.1 */
   struct store_engine *engine = cli_open_store(&options, false);
-  if (engine != NULL && engine->ops->name[0] != 'm') {
-    enum hf_error error = store_sqlite_selfcheck(engine, why);
+  if (engine != NULL && store_admin_of(engine) != NULL) {
+    enum hf_error error = store_admin_of(engine)->selfcheck(engine, why);
     code = error == HF_OK && hash_ok ? EXIT_DONE : EXIT_FOUND;
   } else if (engine != NULL) {
     code = hash_ok ? EXIT_DONE : EXIT_FOUND;

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "actors/cluster/cluster.h"
 #include "actors/store/messages.h"
 #include "holdfast/time_text.h"
 
@@ -31,7 +32,14 @@ static struct import_run *run_of(const rt_ctx *ctx)
 static bool ask(rt_ctx *ctx, struct import_run *run, rt_id to, uint16_t message,
                 const void *payload, size_t size, enum ask kind)
 {
-  if (rt_ask(ctx, to, message, payload, size, 0, (uint32_t)kind) != RT_OK) {
+  bool anywhere = kind == ASK_OP || kind == ASK_CREATE; /* a partition's actor, here or elsewhere */
+  rt_status status;
+  CHECK(size == sizeof(void *));
+  if (anywhere)
+    status = cluster_ask(ctx, to, message, *(void *const *)payload, 0, (uint32_t)kind);
+  else
+    status = rt_ask(ctx, to, message, payload, size, 0, (uint32_t)kind);
+  if (status != RT_OK) {
     run->starved = true;
     return false;
   }
@@ -541,7 +549,7 @@ static rt_status import_load(rt_ctx *ctx, void *state)
   return RT_OK;
 }
 
-static const uint8_t import_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, HF_KIND_NAMES,
+static const uint8_t import_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, HF_KIND_NAMES, HF_KIND_PEER,
                                          HF_KIND_CATALOG, 0};
 
 const rt_class hf_import_class = {
@@ -559,7 +567,6 @@ const rt_class hf_import_class = {
 void import_run_loop_start(void *arg, rt_ctx *ctx)
 {
   struct import_run *run = arg;
-  hf_loop_begin(ctx, run->setup);
   rt_set_local(ctx, HF_LOCAL_FRONT, run);
   if (rt_loop_index(ctx) != 0)
     return;
@@ -567,12 +574,6 @@ void import_run_loop_start(void *arg, rt_ctx *ctx)
   run->parse.batch = true;
   run->parse.key_id = "import";
   run->parse.request_id = run->correlation;
-}
-
-void import_run_loop_stop(void *arg, rt_ctx *ctx)
-{
-  (void)arg;
-  hf_loop_end(ctx);
 }
 
 void import_run_free(struct import_run *run)

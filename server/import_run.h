@@ -62,9 +62,8 @@ struct import_run {
 };
 
 extern const rt_class hf_import_class;
-/* From rt_config's loop_start and loop_stop; arg: struct import_run *. */
+/* Of struct node_use; arg: struct import_run *. */
 void import_run_loop_start(void *arg, rt_ctx *ctx);
-void import_run_loop_stop(void *arg, rt_ctx *ctx);
 void import_run_free(struct import_run *run);
 
 #endif

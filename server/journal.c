@@ -1,6 +1,8 @@
 /* A page is read when the one before it is used up. */
 #include "server/journal.h"
 
+#include "adapters/store/store_admin.h"
+
 void journal_open(struct journal *journal, struct store_engine *engine, uint32_t partition,
                   uint64_t from_seq)
 {
@@ -65,4 +67,21 @@ enum journal_status journal_next(struct journal *journal, struct journal_entry *
   };
   journal->next_seq = ret_entry->seq + 1u;
   return JOURNAL_ENTRY;
+}
+
+enum hf_error journal_total(struct store_engine *engine, uint64_t *ret_entries)
+{
+  uint64_t total = 0;
+  for (uint32_t p = 0; p < 1u << engine->partition_bits; p++) {
+    struct store_batch newest;
+    enum hf_error error = store_admin_of(engine)->newest_batch(engine, p, &newest);
+    if (error == HF_E_INTERNAL)
+      continue;
+    if (error != HF_OK)
+      return error;
+    if (newest.number > 0)
+      total += newest.first_seq + newest.entries_count - 1u;
+  }
+  *ret_entries = total;
+  return HF_OK;
 }

@@ -35,5 +35,8 @@ void journal_open(struct journal *journal, struct store_engine *engine, uint32_t
                   uint64_t from_seq);
 enum journal_status journal_next(struct journal *journal, struct journal_entry *ret_entry);
 void journal_close(struct journal *journal);
+/* How many entries all partitions have, as their newest batches say: for a progress line. A batch
+ * that cannot be read counts as none. `engine` has store_admin_ops. */
+MUST_CHECK enum hf_error journal_total(struct store_engine *engine, uint64_t *ret_entries);
 
 #endif

@@ -11,7 +11,7 @@
 
 #include "holdfast/check.h"
 
-enum option_type { TEXT, SECRET, NUMBER, BOOL };
+enum option_type { TEXT, SECRET, PLACE, NUMBER, BOOL };
 
 struct option_row {
   const char *flag;
@@ -80,6 +80,7 @@ static bool assign(struct options *options, const struct option_row *row, const 
   switch (row->type) {
   case TEXT:
   case SECRET:
+  case PLACE:
     free(*(char **)field);
     *(char **)field = copy_text(value);
     return true;
@@ -116,7 +117,7 @@ static void environment_name(const struct option_row *row, char *out, size_t siz
 static bool assign_from_file(struct options *options, const struct option_row *row,
                              const char *path)
 {
-  char line[512];
+  char line[4096];
   FILE *file = fopen(path, "re");
   bool ok = file != NULL && fgets(line, sizeof line, file) != NULL;
   if (ok) {
@@ -138,7 +139,7 @@ static bool read_environment(struct options *options)
     const char *value = getenv(name);
     if (value != NULL && !assign(options, &rows[i], value, name))
       return false;
-    if (rows[i].type != SECRET || value != NULL)
+    if ((rows[i].type != SECRET && rows[i].type != PLACE) || value != NULL)
       continue;
     snprintf(file_name, sizeof file_name, "%s_FILE", name);
     const char *path = getenv(file_name);
@@ -199,6 +200,24 @@ static struct option_extra *extra_by_flag(struct option_extra *extra, const char
   return NULL;
 }
 
+/* A password of a database: a keyword or URI parameter, or behind the user's name in a URI. */
+static bool has_password(const char *place)
+{
+  const char *authority = strstr(place, "://");
+  if (strstr(place, "password") != NULL)
+    return true;
+  if (authority == NULL)
+    return false;
+  authority += 3;
+  const char *at = memchr(authority, '@', strcspn(authority, "/?"));
+  return at != NULL && memchr(authority, ':', (size_t)(at - authority)) != NULL;
+}
+
+static bool is_secret(const struct option_row *row, const char *value)
+{
+  return row->type == SECRET || (row->type == PLACE && value != NULL && has_password(value));
+}
+
 /* One flag at argv[*index]; moves the index over its value. */
 static bool read_flag(struct options *options, const char *command, int argc, char **argv,
                       int *index, struct option_extra *extra)
@@ -213,11 +232,6 @@ static bool read_flag(struct options *options, const char *command, int argc, ch
             (int)size, flag, command);
     return false;
   }
-  if (own == NULL && row->type == SECRET) {
-    fprintf(stderr, "holdfast: --%s would be seen by every process here: use the environment\n",
-            row->flag);
-    return false;
-  }
   bool wants = own != NULL ? own->takes_value : row->type != BOOL;
   if (value == NULL && wants) {
     if (*index + 1 >= argc) {
@@ -225,6 +239,12 @@ static bool read_flag(struct options *options, const char *command, int argc, ch
       return false;
     }
     value = argv[++*index];
+  }
+  if (own == NULL && is_secret(row, value)) {
+    fprintf(stderr,
+            "holdfast: --%s would be seen by every process here: use the environment or a file\n",
+            row->flag);
+    return false;
   }
   if (own != NULL) {
     own->value = value == NULL ? "" : value;
@@ -278,7 +298,7 @@ void options_help(const char *command, const struct option_extra *extra)
 void options_free(struct options *options)
 {
   for (size_t i = 0; i < ROWS; i++)
-    if (rows[i].type == TEXT || rows[i].type == SECRET)
+    if (rows[i].type == TEXT || rows[i].type == SECRET || rows[i].type == PLACE)
       free(*(char **)field_of(options, &rows[i]));
   free(options->arguments);
 }

@@ -9,12 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* X(name, flag, type, default, min, max, commands, help). type: TEXT, SECRET, NUMBER, BOOL; min and
- * max are for numbers. The environment's name is the flag's in capitals. */
+/* X(name, flag, type, default, min, max, commands, help). type: TEXT, SECRET, PLACE, NUMBER, BOOL;
+ * min and max are for numbers. A PLACE is a secret when there is a password in it, and else a text.
+ * The environment's name is the flag's in capitals. */
 #define OPTIONS(X)                                                                                 \
   X(data, "data", TEXT, "./data", 0, 0, "all", "Data folder of the embedded store")                \
-  X(store, "store", TEXT, "", 0, 0, "all",                                                         \
-    "sqlite:PATH, or memory (nothing survives the process); default: holdfast.db in --data")       \
+  X(store, "store", PLACE, "", 0, 0, "all",                                                        \
+    "postgres://..., keywords of libpq, sqlite:PATH, or memory; default: holdfast.db in --data")   \
   X(config, "config", TEXT, "", 0, 0, "all", "Configuration file (name = value)")                  \
   X(json, "json", BOOL, "false", 0, 0, "all", "Machine-readable output")                           \
   X(migrate, "migrate", TEXT, "auto", 0, 0, "all", "auto: apply migrations; off: refuse")          \
@@ -32,12 +33,37 @@
   X(cache_mib, "cache-mib", NUMBER, "256", 4, 65536, "serve import", "Page cache of the store")    \
   X(partition_bits, "partition-bits", NUMBER, "4", 0, 10, "serve import migrate",                  \
     "log2 of the partitions, when the database is made")                                           \
+  X(replica_dsn, "replica-dsn", PLACE, "", 0, 0, "serve",                                          \
+    "A PostgreSQL replica that history is read from while it lags little")                         \
+  X(replica_lag_ms, "replica-lag-ms", NUMBER, "5000", 0, 86400000, "serve",                        \
+    "More lag of the replica than that: the primary is read")                                      \
+  X(pg_commits, "pg-commits", NUMBER, "1", 1, 16, "serve import",                                  \
+    "PostgreSQL: connections of a loop that commit")                                               \
+  X(pg_readers, "pg-readers", NUMBER, "2", 1, 16, "serve import",                                  \
+    "PostgreSQL: connections of a loop that read")                                                 \
+  X(pg_connect_timeout_ms, "pg-connect-timeout-ms", NUMBER, "5000", 10, 600000, "all",             \
+    "PostgreSQL: an attempt to connect ends then")                                                 \
+  X(pg_statement_timeout_ms, "pg-statement-timeout-ms", NUMBER, "10000", 10, 3600000, "all",       \
+    "PostgreSQL: the server ends a statement then")                                                \
+  X(pg_lock_timeout_ms, "pg-lock-timeout-ms", NUMBER, "3000", 10, 3600000, "all",                  \
+    "PostgreSQL: the server ends a wait for a lock then")                                          \
+  X(lease_ms, "lease-ms", NUMBER, "5000", 500, 600000, "serve import",                             \
+    "PostgreSQL: a silent node's partitions are taken over within that time; the same on all")     \
+  X(own, "own", TEXT, "auto", 0, 0, "serve import",                                                \
+    "PostgreSQL: auto: a fair share of the partitions; none: only pass requests on")               \
+  X(node_listen, "node-listen", TEXT, "127.0.0.1:0", 0, 0, "serve import",                         \
+    "PostgreSQL: HOST:PORT where the other nodes reach this one; port 0 picks one")                \
   X(op_timeout_ms, "op-timeout-ms", NUMBER, "10000", 10, 600000, "serve",                          \
     "An operation that is not judged by then is refused")                                          \
   X(handler_timeout_ms, "handler-timeout-ms", NUMBER, "10000", 10, 600000, "serve",                \
     "A request without an answer by then gets 503")                                                \
   X(idle_timeout_ms, "idle-timeout-ms", NUMBER, "75000", 10, 86400000, "serve",                    \
     "Keep-alive connections close after that long")                                                \
+  X(write_timeout_ms, "write-timeout-ms", NUMBER, "30000", 10, 86400000, "serve",                  \
+    "A client that takes less than 16 KiB of its reply in that long is disconnected")              \
+  X(streams, "streams", NUMBER, "1000", 0, 1000000, "serve", "Open change streams, in all")        \
+  X(stream_beat_ms, "stream-beat-ms", NUMBER, "15000", 10, 86400000, "serve",                      \
+    "An idle change stream says that it is alive that often")                                      \
   X(sweep_ms, "sweep-ms", NUMBER, "1000", 0, 86400000, "serve",                                    \
     "Pause between looks for expired holds; 0: only when their users are touched")                 \
   X(project_ms, "project-ms", NUMBER, "1000", 0, 86400000, "serve",                                \
@@ -57,6 +83,7 @@
 struct options {
 #define TEXT const char *
 #define SECRET const char *
+#define PLACE const char *
 #define NUMBER uint64_t
 #define BOOL bool
 #define X(name, flag, type, fallback, min, max, commands, help) type name;
@@ -64,6 +91,7 @@ struct options {
 #undef X
 #undef TEXT
 #undef SECRET
+#undef PLACE
 #undef NUMBER
 #undef BOOL
   /* What is left on the command line after the options. */

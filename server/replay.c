@@ -19,6 +19,7 @@ struct list { /* of rows for a repair */
 
 struct replay {
   struct store_engine *engine;
+  const struct store_admin_ops *admin;
   struct replay_report *report;
   bool repair;
   unsigned first, count; /* the group: partitions first .. first + count - 1 */
@@ -26,6 +27,7 @@ struct replay {
   hf_amount *sums; /* by asset, over everything */
   bool *overflow;  /* likewise: the sum is of no use */
   struct list balances, systems, holds, blocks;
+  uint64_t *ends; /* by partition: its last sequence number */
 };
 
 const char *replay_table_text(enum replay_table table)
@@ -164,13 +166,15 @@ static bool walked(struct replay *replay, enum replay_table table, uint32_t part
 /* The projections of the group, each partition being folded to its mark. */
 static enum hf_error check_projections(struct replay *replay)
 {
-  enum hf_error error = store_sqlite_each_balance(replay->engine, on_balance, replay);
+  enum hf_error error =
+    replay->admin->each_balance(replay->engine, replay->first, replay->count, on_balance, replay);
   if (walked(replay, REPLAY_BALANCES, replay->first, &error))
     for (unsigned i = 0; i < replay->count; i++)
       check_missing(replay, &replay->group[i]);
   if (error != HF_OK)
     return error;
-  error = store_sqlite_each_system(replay->engine, on_system, replay);
+  error =
+    replay->admin->each_system(replay->engine, replay->first, replay->count, on_system, replay);
   if (!walked(replay, REPLAY_TOTALS, replay->first, &error))
     return error;
   for (unsigned i = 0; i < replay->count; i++)
@@ -262,7 +266,8 @@ static bool on_block(void *arg, const struct store_block_row *row)
 static enum hf_error check_holds(struct replay *replay, struct replay_partition *partition)
 {
   static const struct store_hold_row none;
-  enum hf_error error = store_sqlite_each_hold(replay->engine, partition->number, on_hold, replay);
+  enum hf_error error =
+    replay->admin->each_hold(replay->engine, partition->number, on_hold, replay);
   bool whole = walked(replay, REPLAY_HOLDS, partition->number, &error);
   for (struct replay_hold *hold = partition->holds; hold != NULL; hold = hold->hh.next) {
     if (whole && !hold->seen)
@@ -277,7 +282,7 @@ static enum hf_error check_blocks(struct replay *replay, struct replay_partition
 {
   static const struct store_block_row none;
   enum hf_error error =
-    store_sqlite_each_block(replay->engine, partition->number, on_block, replay);
+    replay->admin->each_block(replay->engine, partition->number, on_block, replay);
   bool whole = walked(replay, REPLAY_BLOCKS, partition->number, &error);
   for (struct replay_block *block = partition->blocks; block != NULL; block = block->hh.next) {
     if (whole && !block->seen)
@@ -392,7 +397,7 @@ static enum hf_error open_group(struct replay *replay)
   while (error == HF_OK && replay->first + replay->count < partitions && users < REPLAY_USERS_MAX) {
     struct replay_partition *partition = &replay->group[replay->count];
     replay_partition_init(partition, replay->engine, replay->first + replay->count++);
-    error = store_sqlite_mark(replay->engine, partition->number, &partition->mark);
+    error = replay->admin->mark(replay->engine, partition->number, &partition->mark);
     if (error == HF_OK)
       error = replay_fold(partition, partition->mark, replay->report);
     users += HASH_COUNT(partition->users);
@@ -405,6 +410,7 @@ static enum hf_error finish_partition(struct replay *replay, struct replay_parti
   uint64_t before = replay->report->entries;
   enum hf_error error = replay_fold(partition, UINT64_MAX - 1u, replay->report);
   replay->report->lagging += replay->report->entries - before;
+  replay->ends[partition->number] = partition->journal.next_seq - 1u;
   if (error == HF_OK)
     error = check_holds(replay, partition);
   if (error == HF_OK)
@@ -445,8 +451,9 @@ static enum hf_error repair(struct replay *replay)
     .holds_count = replay->holds.count,
     .blocks = replay->blocks.at,
     .blocks_count = replay->blocks.count,
+    .ends = replay->ends,
   };
-  enum hf_error error = store_sqlite_repair(replay->engine, &rows);
+  enum hf_error error = replay->admin->repair(replay->engine, &rows);
   replay->report->repaired = error == HF_OK;
   return error;
 }
@@ -455,12 +462,15 @@ enum hf_error replay_run(struct store_engine *engine, bool repair_wanted,
                          struct replay_report *report)
 {
   unsigned partitions = 1u << engine->partition_bits;
-  struct replay replay = {.engine = engine, .report = report, .repair = repair_wanted};
+  struct replay replay = {
+    .engine = engine, .admin = store_admin_of(engine), .report = report, .repair = repair_wanted};
   struct store_replay_run run = {.started_us = direct_wall_us()};
   enum hf_error error = HF_OK;
   replay.group = rt_alloc(partitions * sizeof *replay.group);
   replay.sums = rt_alloc(ASSETS_MAX * sizeof *replay.sums);
   replay.overflow = rt_alloc(ASSETS_MAX * sizeof *replay.overflow);
+  replay.ends = rt_alloc(partitions * sizeof *replay.ends);
+  error = journal_total(engine, &report->total);
   while (error == HF_OK && replay.first < partitions)
     error = run_group(&replay);
   if (error == HF_OK)
@@ -473,12 +483,13 @@ enum hf_error replay_run(struct store_engine *engine, bool repair_wanted,
     run.users = report->users;
     run.differences = report->differences;
     run.repaired = report->repaired;
-    error = store_sqlite_replay_run(engine, &run);
+    error = replay.admin->replay_run(engine, &run);
   }
   rt_free(replay.balances.at);
   rt_free(replay.systems.at);
   rt_free(replay.holds.at);
   rt_free(replay.blocks.at);
+  rt_free(replay.ends);
   rt_free(replay.overflow);
   rt_free(replay.sums);
   rt_free(replay.group);

@@ -37,16 +37,17 @@ struct replay_difference {
 };
 
 struct replay_report {
+  uint64_t total; /* entries when it began */
   uint64_t entries, users, lagging; /* lagging: entries that the projections have not seen yet */
   uint64_t differences, damage;     /* damage: those that no repair can mend */
   bool repaired;
   void (*found)(void *arg, const struct replay_difference *difference);
-  void (*progress)(void *arg, uint64_t entries);
+  void (*progress)(void *arg, uint64_t entries, uint64_t total);
   void *arg;
 };
 
 /* HF_OK when everything was read and, if wanted and there was something to repair that can be,
- * repaired. `engine` is SQLite's. Keeps a row of the run when the engine may write. */
+ * repaired. `engine` has store_admin_ops. Keeps a row of the run when the engine may write. */
 MUST_CHECK enum hf_error replay_run(struct store_engine *engine, bool repair,
                                     struct replay_report *report);
 

@@ -207,7 +207,7 @@ enum hf_error replay_fold(struct replay_partition *partition, uint64_t until,
              hf_id_make(expected, partition->number, bits));
     take_entry(partition, at.entry, report);
     if (++report->entries % 1024u == 0 && report->progress != NULL)
-      report->progress(report->arg, report->entries);
+      report->progress(report->arg, report->entries, report->total);
   }
   return HF_OK;
 }

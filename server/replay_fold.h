@@ -6,7 +6,7 @@
 #define uthash_free(block, size) rt_free(block)
 #include <uthash.h>
 
-#include "adapters/store_sqlite/store_sqlite.h"
+#include "adapters/store/store_admin.h"
 #include "server/journal.h"
 #include "server/replay.h"
 

@@ -1,4 +1,5 @@
-/* Happy path: for each partition the refusals by batch, then each batch with the journal beside.
+/* Happy path: for each partition, some batches at a time: their refusals, then each of them with the
+ *   journal beside.
  * Ways to fail: anything that does not follow is one finding; the store cannot be read (an error).
  * Invariant: an entry counts as checked only when its batch was. */
 #include "server/verify.h"
@@ -10,8 +11,10 @@
 #include <uthash.h>
 
 #include "actors/store/unit.h"
-#include "adapters/store_sqlite/store_sqlite.h"
+#include "adapters/store/store_admin.h"
 #include "server/journal.h"
+
+#define BATCHES_AT_A_TIME 16384u /* whose refusals are in memory */
 
 struct chain { /* where a user's entries stand */
   hf_id user;
@@ -29,8 +32,9 @@ struct refusals { /* of one batch */
 struct verify { /* one partition */
   struct store_engine *engine;
   struct verify_report *report;
+  const struct store_admin_ops *admin;
   uint32_t partition;
-  uint64_t last_batch; /* that was there when the check began */
+  uint64_t first_batch, last_batch; /* of those under way; at the end the last of all */
   struct refusals *refusals;
   size_t refusals_count, refusals_room, refusals_at;
   struct journal journal;
@@ -58,9 +62,7 @@ static bool on_outcome(void *arg, const struct store_outcome *outcome)
   struct verify *verify = arg;
   size_t count = verify->refusals_count;
   struct refusals *last = count == 0 ? NULL : &verify->refusals[count - 1u];
-  if (outcome->batch > verify->last_batch)
-    return true;
-  if (last != NULL && outcome->batch < last->batch)
+  if (outcome->batch < (last != NULL ? last->batch : verify->first_batch))
     return found(verify, "a refusal is not in its batch's place", outcome->batch, 0, outcome->user);
   if (last == NULL || outcome->batch > last->batch) {
     if (count == verify->refusals_room) {
@@ -165,7 +167,7 @@ static bool take_entries(struct verify *verify, const struct store_batch *batch,
     store_batch_entry(hasher, &at.entry->hash);
     verify->next_seq++;
     if (++verify->report->entries % 1024u == 0 && verify->report->progress != NULL)
-      verify->report->progress(verify->report->arg, verify->report->entries);
+      verify->report->progress(verify->report->arg, verify->report->entries, verify->report->total);
   }
   if (verify->previous.op_index + 1u < verify->previous.op_count)
     return found(verify, "an operation goes beyond its batch", batch->number, verify->next_seq - 1u,
@@ -175,21 +177,12 @@ static bool take_entries(struct verify *verify, const struct store_batch *batch,
 
 /* ---- batches --------------------------------------------------------------------------------- */
 
-static bool on_last_batch(void *arg, const struct store_batch *batch)
-{
-  struct verify *verify = arg;
-  verify->last_batch = batch->number;
-  return true;
-}
-
 static bool on_batch(void *arg, const struct store_batch *batch)
 {
   struct verify *verify = arg;
   struct store_batch_hasher hasher;
   struct store_batch again = *batch;
   const struct refusals *refusals = NULL;
-  if (batch->number > verify->last_batch)
-    return false;
   if (batch->number != verify->next_batch)
     return found(verify, "a batch is missing", verify->next_batch, 0, 0);
   if (!hf_hash_equal(&batch->previous, &verify->head))
@@ -221,20 +214,15 @@ static bool on_batch(void *arg, const struct store_batch *batch)
 static void check_rest(struct verify *verify)
 {
   struct journal_entry at;
-  uint64_t before = verify->last_batch;
-  if (verify->refusals_at < verify->refusals_count) {
-    const struct refusals *rest = &verify->refusals[verify->refusals_at];
-    found(verify, "refusals without their batch", rest->batch, 0, 0);
-    return;
-  }
+  struct store_batch newest;
   enum journal_status status = journal_next(&verify->journal, &at);
   if (status == JOURNAL_FAILED)
     verify->failed = true;
   if (status == JOURNAL_FAILED || status == JOURNAL_END)
     return;
-  if (store_sqlite_each_batch(verify->engine, verify->partition, on_last_batch, verify) != HF_OK)
+  if (verify->admin->newest_batch(verify->engine, verify->partition, &newest) != HF_OK)
     verify->failed = true;
-  else if (verify->last_batch == before)
+  else if (newest.number == verify->last_batch)
     found(verify, "an entry without its batch", 0, verify->next_seq,
           status == JOURNAL_ENTRY ? at.entry->user : 0);
 }
@@ -250,20 +238,40 @@ static void verify_deinit(struct verify *verify)
   rt_free(verify->refusals);
 }
 
+/* Batches first_batch .. last_batch. */
+static enum hf_error verify_batches(struct verify *verify, uint64_t *cursor)
+{
+  verify->refusals_count = verify->refusals_at = 0;
+  enum hf_error error = verify->admin->each_outcome(verify->engine, verify->partition, cursor,
+                                                    verify->last_batch, on_outcome, verify);
+  if (error == HF_OK && !verify->bad)
+    error = verify->admin->each_batch(verify->engine, verify->partition, verify->first_batch,
+                                      verify->last_batch, on_batch, verify);
+  if (error == HF_OK && !verify->bad && !verify->failed &&
+      verify->refusals_at < verify->refusals_count)
+    found(verify, "refusals without their batch", verify->refusals[verify->refusals_at].batch, 0,
+          0);
+  return error;
+}
+
 static enum hf_error verify_partition(struct verify *verify)
 {
-  struct store_engine *engine = verify->engine;
+  struct store_batch newest;
+  uint64_t cursor = 0, first = 1;
   verify->next_batch = verify->next_seq = 1;
-  journal_open(&verify->journal, engine, verify->partition, 1);
-  enum hf_error error = store_sqlite_each_batch(engine, verify->partition, on_last_batch, verify);
-  if (error == HF_OK)
-    error = store_sqlite_each_outcome(engine, verify->partition, on_outcome, verify);
+  journal_open(&verify->journal, verify->engine, verify->partition, 1);
+  enum hf_error error = verify->admin->newest_batch(verify->engine, verify->partition, &newest);
+  for (; error == HF_OK && !verify->bad && !verify->failed && first <= newest.number;
+       first += BATCHES_AT_A_TIME) {
+    uint64_t left = newest.number - first + 1u;
+    verify->first_batch = first;
+    verify->last_batch = first + (left < BATCHES_AT_A_TIME ? left : BATCHES_AT_A_TIME) - 1u;
+    error = verify_batches(verify, &cursor);
+  }
   if (error == HF_E_INTERNAL) {
     found(verify, "a row of batches or refusals cannot be read", 0, 0, 0);
     return HF_OK;
   }
-  if (error == HF_OK && !verify->bad)
-    error = store_sqlite_each_batch(engine, verify->partition, on_batch, verify);
   if (error == HF_OK && !verify->bad && !verify->failed)
     check_rest(verify);
   return verify->failed ? HF_E_UNAVAILABLE : error;
@@ -271,9 +279,10 @@ static enum hf_error verify_partition(struct verify *verify)
 
 enum hf_error verify_run(struct store_engine *engine, struct verify_report *report)
 {
-  enum hf_error error = HF_OK;
+  enum hf_error error = journal_total(engine, &report->total);
   for (uint32_t p = 0; error == HF_OK && p < 1u << engine->partition_bits; p++) {
-    struct verify verify = {.engine = engine, .report = report, .partition = p};
+    struct verify verify = {
+      .engine = engine, .admin = store_admin_of(engine), .report = report, .partition = p};
     error = verify_partition(&verify);
     verify_deinit(&verify);
   }

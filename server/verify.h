@@ -19,15 +19,17 @@ struct verify_finding {
 };
 
 struct verify_report {
+  uint64_t total; /* entries when it began */
   uint64_t entries, batches, outcomes, users;
   uint64_t metadata, erased; /* checked; entries whose metadata is gone */
   uint64_t findings;
   void (*found)(void *arg, const struct verify_finding *finding);
-  void (*progress)(void *arg, uint64_t entries);
+  void (*progress)(void *arg, uint64_t entries, uint64_t total);
   void *arg;
 };
 
-/* HF_OK when everything was read, whatever was found; `engine` is SQLite's, with two readers. */
+/* HF_OK when everything was read, whatever was found; `engine` has store_admin_ops;
+ * SQLite's has two readers. */
 MUST_CHECK enum hf_error verify_run(struct store_engine *engine, struct verify_report *report);
 
 #endif

@@ -1,0 +1,21 @@
+/* identity.h - who this node is among the nodes of a shared database.
+ *
+ * A random number in DATA/node.id, under flock: the process that holds the lock is the only one with
+ * that number, so a node that comes back after a crash may take its own partitions over at once,
+ * without waiting for its lease to end. */
+#ifndef HOLDFAST_IDENTITY_H
+#define HOLDFAST_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct identity {
+  int file;    /* holds the lock; -1: none */
+  uint64_t id; /* 1..INT64_MAX */
+};
+
+/* Makes the folder and the file when they are missing. False: `ret_why` says what to do. */
+bool identity_open(struct identity *identity, const char *data_folder, char ret_why[256]);
+void identity_close(struct identity *identity);
+
+#endif
