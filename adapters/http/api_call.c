@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "actors/cluster/cluster.h"
 #include "actors/store/messages.h"
 #include "adapters/http/api_cursor.h"
 #include "adapters/http/api_idempotency.h"
@@ -261,6 +262,20 @@ static bool ask(struct api_call *call, rt_id to, uint16_t op, void *payload, enu
   return true;
 }
 
+/* Of an actor of a partition, wherever that is. When nobody has it, during a take-over, the actor
+ * here refuses: an answer like any other. */
+static bool ask_partition(struct api_call *call, rt_id to, uint16_t op, void *payload,
+                          enum api_ask kind)
+{
+  CHECK(call->allowed && call->resume != NULL);
+  const rt_status status = cluster_ask(call->loop->ctx, to, op, payload, api_deadline_us(call),
+                                       corr_of(kind, payload));
+  if (status == RT_FAIL)
+    return ask(call, to, op, payload, kind);
+  call->asks += status == RT_OK;
+  return status == RT_OK;
+}
+
 bool api_ask_op(struct api_call *call, struct hf_op *op)
 {
   const uint64_t deadline_us = api_deadline_us(call);
@@ -269,28 +284,29 @@ bool api_ask_op(struct api_call *call, struct hf_op *op)
     member->owner = call;
     member->deadline_us = deadline_us;
   }
-  return ask(call, hf_user_actor(op->user, api_partition_bits(call)), HF_SUBMIT, op, API_ASK_OP);
+  return ask_partition(call, hf_user_actor(op->user, api_partition_bits(call)), HF_SUBMIT, op,
+                       API_ASK_OP);
 }
 
 bool api_ask_view(struct api_call *call, struct hf_view *view)
 {
   view->owner = call;
-  return ask(call, hf_user_actor(view->user, api_partition_bits(call)), HF_BALANCES, view,
-             API_ASK_VIEW);
+  return ask_partition(call, hf_user_actor(view->user, api_partition_bits(call)), HF_BALANCES, view,
+                       API_ASK_VIEW);
 }
 
 bool api_ask_peek(struct api_call *call, struct hf_peek *peek, bool set_status)
 {
   peek->owner = call;
-  return ask(call, hf_user_actor(peek->user, api_partition_bits(call)),
-             set_status ? HF_SET_STATUS : HF_PEEK, peek, API_ASK_PEEK);
+  return ask_partition(call, hf_user_actor(peek->user, api_partition_bits(call)),
+                       set_status ? HF_SET_STATUS : HF_PEEK, peek, API_ASK_PEEK);
 }
 
 bool api_ask_create(struct api_call *call, struct hf_create *create)
 {
   create->owner = call;
-  return ask(call, hf_create_home(call->loop->ctx, create, api_partition_bits(call)), HF_CREATE,
-             create, API_ASK_CREATE);
+  return ask_partition(call, hf_create_home(call->loop->ctx, create, api_partition_bits(call)),
+                       HF_CREATE, create, API_ASK_CREATE);
 }
 
 bool api_ask_change(struct api_call *call, struct hf_catalog_change *change)
@@ -343,7 +359,7 @@ void api_call_rest(struct api_call *call)
   CHECK(call->held);
   call->held = false;
   /* A handler that neither replies nor asks would leave its client waiting for ever. */
-  CHECK(call->exchange == NULL || call->asks > 0);
+  CHECK(call->exchange == NULL || call->asks > 0 || call->streaming);
   if (call->exchange != NULL || call->asks > 0)
     return;
   if (call->work != NULL)

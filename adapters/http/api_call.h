@@ -42,6 +42,7 @@ struct api_call {
   unsigned asks;         /* out */
   bool allowed;          /* the scope was checked */
   bool held;             /* a handler runs: it is not freed before api_call_rest */
+  bool streaming;        /* its reply goes on: it waits for nothing that it asked */
   struct api_caller caller;
   struct http_slice params[HTTP_PATH_PARAMS_MAX]; /* decoded; valid while the handler runs */
   struct api_query query;                         /* values valid while the handler runs */
@@ -83,6 +84,9 @@ struct json_out *api_out(struct api_call *call);
 
 /* After all of the request was parsed: false when it was answered, with the problem or 403. */
 bool api_allowed(struct api_call *call, const struct json_problem *problem);
+
+/* Would it be let in now? For replies that go on: a key may have been revoked meanwhile. */
+bool api_still_known(const struct api_call *call);
 
 /* The object in the body; NULL and a problem when it is none. json_decref it. */
 json_t *api_body(struct api_call *call, struct json_problem *problem);

@@ -106,23 +106,39 @@ void api_query_parse(struct http_slice query, const char *allowed, char *room,
   }
 }
 
+bool api_number_parse(struct http_slice text, uint64_t *ret_number)
+{
+  uint64_t number = 0;
+  if (text.size == 0 || text.size > 18 || (text.at[0] == '0' && text.size > 1))
+    return false;
+  for (size_t i = 0; i < text.size; i++) {
+    if (text.at[i] < '0' || text.at[i] > '9')
+      return false;
+    number = number * 10 + (uint64_t)(text.at[i] - '0');
+  }
+  *ret_number = number;
+  return true;
+}
+
+uint64_t api_query_number(const struct api_query *query, enum api_param param, uint64_t least,
+                          uint64_t most, uint64_t otherwise, struct json_problem *problem)
+{
+  const struct http_slice text = query->values[param];
+  uint64_t number = 0;
+  if (text.at == NULL)
+    return otherwise;
+  if (api_number_parse(text, &number) && number >= least && number <= most)
+    return number;
+  json_problem_set(problem, HF_E_INVALID_QUERY, api_params[param].name,
+                   "must be an integer from %llu to %llu", (unsigned long long)least,
+                   (unsigned long long)most);
+  return otherwise;
+}
+
 unsigned api_query_limit(const struct api_query *query, struct json_problem *problem)
 {
-  const struct http_slice text = query->values[API_PARAM_LIMIT];
-  if (text.at == NULL)
-    return API_LIMIT_DEFAULT;
-  unsigned limit = 0;
-  bool valid = text.size >= 1 && text.size <= 3 && text.at[0] != '0';
-  for (size_t i = 0; i < text.size && valid; i++) {
-    valid = text.at[i] >= '0' && text.at[i] <= '9';
-    limit = limit * 10 + (unsigned)(text.at[i] - '0');
-  }
-  if (!valid || limit > API_LIMIT_MAX) {
-    json_problem_set(problem, HF_E_INVALID_QUERY, "limit", "must be an integer from 1 to %u",
-                     API_LIMIT_MAX);
-    return API_LIMIT_DEFAULT;
-  }
-  return limit;
+  return (unsigned)api_query_number(query, API_PARAM_LIMIT, 1, API_LIMIT_MAX, API_LIMIT_DEFAULT,
+                                    problem);
 }
 
 int64_t api_query_time(const struct api_query *query, enum api_param param, int64_t now_us,

@@ -14,8 +14,12 @@
     "Only this asset, by its code.")                                                               \
   X(AT, "at", "{\"type\":\"string\",\"format\":\"date-time\"}",                                    \
     "The balances as they stood at this time; not in the future.")                                 \
-  X(AXIS, "axis", "{\"type\":\"string\",\"enum\":[\"recorded\"]}",                                 \
-    "The time axis of `at`: when an entry was recorded.")                                          \
+  X(AXIS, "axis",                                                                                  \
+    "{\"type\":\"string\",\"enum\":[\"recorded\",\"effective\"],\"default\":\"recorded\"}",        \
+    "What `at` is compared with: when an entry was recorded, or when it took effect. On the "      \
+    "effective axis a backdated entry counts from the time that it was backdated to, so a bucket " \
+    "may be below zero there: spent before the backdated credit that covered it. Without `at` "    \
+    "both axes give the balances as they are now.")                                                \
   X(TYPE, "type", "{\"type\":\"string\",\"examples\":[\"spend\"]}",                                \
     "Only entries of this operation type.")                                                        \
   X(FROM, "from", "{\"type\":\"string\",\"format\":\"date-time\"}",                                \
@@ -30,6 +34,10 @@
     "Only holds that are open, or all of them.")                                                   \
   X(EXTERNAL_ID, "external_id", "{\"type\":\"string\",\"minLength\":1,\"maxLength\":128}",         \
     "The id that the user was created with.")                                                      \
+  X(PARTITION, "partition", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1023}",               \
+    "A partition: a number below `limits.partitions` of /v1/config.")                              \
+  X(FROM_SEQ, "from_seq", "{\"type\":\"integer\",\"minimum\":1,\"default\":1}",                    \
+    "The first `seq` that is wanted; of a stream, Last-Event-ID goes before it.")                  \
   X(VERBOSE, "verbose", "{\"type\":\"string\"}", "Name each check.")
 
 enum api_param {
@@ -63,6 +71,11 @@ void api_query_parse(struct http_slice query, const char *allowed, char *room,
 
 /* Values; absent ones give `otherwise` or 0. */
 unsigned api_query_limit(const struct api_query *query, struct json_problem *problem);
+/* Decimal digits, at most 18, without leading zeros. */
+bool api_number_parse(struct http_slice text, uint64_t *ret_number);
+/* A decimal number from `least` to `most` without leading zeros. */
+uint64_t api_query_number(const struct api_query *query, enum api_param param, uint64_t least,
+                          uint64_t most, uint64_t otherwise, struct json_problem *problem);
 /* Unix microseconds; 0 when absent. `now_us` > 0: a later time is HF_E_INVALID_TIME. */
 int64_t api_query_time(const struct api_query *query, enum api_param param, int64_t now_us,
                        struct json_problem *problem);

@@ -46,6 +46,7 @@ static void check_asset_code(struct api_call *call, struct json_problem *problem
 struct balances_work {
   hf_id user;
   int64_t at_us;  /* 0: now */
+  bool effective; /* the axis of at_us */
   uint16_t asset; /* 0: all */
 };
 
@@ -125,6 +126,8 @@ static void resume_balances(struct api_call *call, enum api_ask kind, void *answ
     api_fail(call, error);
   else if (!request->balance_at.user_found)
     api_fail(call, HF_E_USER_NOT_FOUND);
+  else if (request->balance_at.overflow)
+    api_fail(call, HF_E_AMOUNT_OVERFLOW);
   else
     reply_balances(call, request->balance_at.version, request->balance_at.at_us,
                    request->balance_at.out, request->balance_at.count);
@@ -138,6 +141,7 @@ static void ask_balances(struct api_call *call, const struct balances_work *work
     struct store_request *request = store_request_new(STORE_BALANCE_AT);
     request->balance_at.user = work->user;
     request->balance_at.at_us = work->at_us;
+    request->balance_at.effective = work->effective;
     api_read(call, request);
     return;
   }
@@ -156,14 +160,12 @@ void api_balances_get(struct api_call *call)
   const struct balances_work parsed = {
     .user = api_param_user(call, 0, &problem),
     .at_us = api_query_time(&call->query, API_PARAM_AT, now_us, &problem),
+    .effective = api_query_is(&call->query, API_PARAM_AXIS, "effective"),
   };
   check_asset_code(call, &problem);
-  if (api_query_is(&call->query, API_PARAM_AXIS, "effective"))
-    json_problem_set(&problem, HF_E_INVALID_QUERY, "axis",
-                     "the effective axis is not served yet; recorded is");
-  else if (call->query.values[API_PARAM_AXIS].at != NULL &&
-           !api_query_is(&call->query, API_PARAM_AXIS, "recorded"))
-    json_problem_set(&problem, HF_E_INVALID_QUERY, "axis", "must be recorded");
+  if (call->query.values[API_PARAM_AXIS].at != NULL && !parsed.effective &&
+      !api_query_is(&call->query, API_PARAM_AXIS, "recorded"))
+    json_problem_set(&problem, HF_E_INVALID_QUERY, "axis", "must be recorded or effective");
   if (!api_allowed(call, &problem) || !api_has_room(call))
     return;
   const struct store_asset_row *asset = asset_wanted(call);

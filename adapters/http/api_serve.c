@@ -22,6 +22,13 @@ static bool authenticate(struct front_loop *loop, const struct http_request *req
                         catalog_of(loop->ctx), ret_caller);
 }
 
+bool api_still_known(const struct api_call *call)
+{
+  struct api_caller caller;
+  return authenticate(call->loop, http_request_of(call->exchange), &caller) &&
+         api_auth_allows(&caller, call->route->scopes);
+}
+
 static bool is_api_path(struct http_slice path)
 {
   return path.size >= 4 && memcmp(path.at, "/v1/", 4) == 0;
@@ -78,8 +85,8 @@ static void add_cors(const struct front_config *config, struct http_exchange *ex
     return;
   http_add_header(exchange, "Access-Control-Allow-Origin", origin);
   http_add_header(exchange, "Access-Control-Expose-Headers",
-                  "ETag, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, "
-                  "X-Request-Id");
+                  "ETag, Idempotency-Replayed, Next-From-Seq, RateLimit, RateLimit-Policy, "
+                  "Retry-After, X-Request-Id");
 }
 
 static void answer_options(struct api_call *call, const struct route_match *match)
@@ -95,7 +102,8 @@ static void answer_options(struct api_call *call, const struct route_match *matc
   if (allowed_origin(&call->loop->front->config, request) != NULL) {
     http_add_header(call->exchange, "Access-Control-Allow-Methods", allow);
     http_add_header(call->exchange, "Access-Control-Allow-Headers",
-                    "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-Id");
+                    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, "
+                    "X-Request-Id");
     http_add_header(call->exchange, "Access-Control-Max-Age", "600");
   }
   http_reply(api_take_exchange(call), 204, NULL, NULL, 0);
@@ -187,6 +195,11 @@ static bool step_media(struct api_call *call)
   else if (route->produces == ROUTE_TEXT &&
            !route_accepts(http_field_get(request, "accept"), "text/plain"))
     json_problem_set(&problem, HF_E_NOT_ACCEPTABLE, NULL, "this route gives text/plain");
+  else if (route->produces == ROUTE_LINES &&
+           !route_accepts(http_field_get(request, "accept"), "application/x-ndjson") &&
+           !route_accepts(http_field_get(request, "accept"), "text/event-stream"))
+    json_problem_set(&problem, HF_E_NOT_ACCEPTABLE, NULL,
+                     "this route gives application/x-ndjson or text/event-stream");
   if (problem.error != HF_OK)
     api_refuse(call, &problem);
   return problem.error == HF_OK;

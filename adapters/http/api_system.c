@@ -1,6 +1,7 @@
 /* api_system.c - health, metrics, configuration, the description of the API and the pages. */
 #include <string.h>
 
+#include "actors/cluster/cluster.h"
 #include "adapters/http/api_ops.h"
 #include "adapters/http/front_loop.h"
 #include "holdfast/check.h"
@@ -32,10 +33,20 @@ void api_livez_get(struct api_call *call)
   reply_health(call, "ok", "loop", "ok");
 }
 
+/* With ?partition=N a load balancer looks for the node that has it. */
 void api_readyz_get(struct api_call *call)
 {
   struct json_problem problem = {0};
   const char *missing = front_not_ready(call->loop);
+  const uint64_t most = (1u << api_partition_bits(call)) - 1u;
+  const uint64_t partition =
+    api_query_number(&call->query, API_PARAM_PARTITION, 0, most, UINT64_MAX, &problem);
+  if (problem.error != HF_OK) {
+    api_refuse(call, &problem);
+    return;
+  }
+  if (missing == NULL && partition <= most && !cluster_has(call->loop->ctx, (unsigned)partition))
+    missing = "partition";
   if (missing == NULL) {
     reply_health(call, "ready", "store", "ok");
     return;

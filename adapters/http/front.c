@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "actors/store/messages.h"
+#include "adapters/http/api_stream.h"
 #include "adapters/http/front_loop.h"
 #include "adapters/http/openapi.h"
 #include "holdfast/check.h"
@@ -21,14 +22,14 @@
 #define TICK_DRAINING_US 20000u /* are the connections gone? */
 #define CLOSE_EARLY_US 500000u  /* before the end of a drain, what is left open is given up */
 
-enum { COOKIE_TICK = 1 };
-
 void front_config_default(struct front_config *ret_config)
 {
   memset(ret_config, 0, sizeof *ret_config);
   ret_config->host = "127.0.0.1";
   ret_config->version = "0.0.0";
   ret_config->log_level = FRONT_LOG_INFO;
+  ret_config->streams_max = 1000;
+  ret_config->stream_beat_us = 15000000;
   http_limits_default(&ret_config->limits);
 }
 
@@ -94,7 +95,7 @@ void front_observe(struct front_loop *loop, enum front_metric metric, uint64_t v
 const char *front_not_ready(struct front_loop *loop)
 {
   const bool own = loop->http != NULL && !loop->draining && catalog_of(loop->ctx) != NULL &&
-                   hf_loop_ready(loop->ctx);
+                   hf_loop_ready(loop->ctx) && hf_store_open(loop->ctx);
   atomic_store_explicit(&loop->front->ready[rt_loop_index(loop->ctx)], own, memory_order_relaxed);
   if (loop->draining || atomic_load_explicit(&loop->front->draining, memory_order_relaxed))
     return "draining";
@@ -176,7 +177,7 @@ static rt_status front_load(rt_ctx *ctx, void *state)
   struct front_state *front = state;
   front->loop = front_loop_of(ctx);
   if (front->loop != NULL)
-    (void)rt_timer(ctx, TICK_WAITING_US, COOKIE_TICK);
+    (void)rt_timer(ctx, TICK_WAITING_US, FRONT_COOKIE_TICK);
   return RT_OK;
 }
 
@@ -197,7 +198,7 @@ static void tick(struct front_loop *loop)
   if (!loop->draining &&
       !atomic_load_explicit(&loop->front->ready[rt_loop_index(loop->ctx)], memory_order_relaxed))
     again_us = TICK_WAITING_US;
-  (void)rt_timer(loop->ctx, again_us, COOKIE_TICK);
+  (void)rt_timer(loop->ctx, again_us, FRONT_COOKIE_TICK);
 }
 
 static void drain(struct front_loop *loop)
@@ -205,6 +206,7 @@ static void drain(struct front_loop *loop)
   loop->draining = true;
   atomic_store_explicit(&loop->front->draining, true, memory_order_relaxed);
   (void)front_not_ready(loop);
+  api_streams_end(loop);
   /* What rests because of back-pressure must be read, to be told 503. */
   if (loop->http != NULL) {
     http_loop_resume(loop->http);
@@ -212,7 +214,7 @@ static void drain(struct front_loop *loop)
   }
   if (loop->admin != NULL)
     http_loop_drain(loop->admin);
-  (void)rt_timer(loop->ctx, TICK_DRAINING_US, COOKIE_TICK);
+  (void)rt_timer(loop->ctx, TICK_DRAINING_US, FRONT_COOKIE_TICK);
 }
 
 static rt_status front_handle(rt_ctx *ctx, void *state, const rt_env *env)
@@ -223,7 +225,10 @@ static rt_status front_handle(rt_ctx *ctx, void *state, const rt_env *env)
   loop->entered = true;
   switch (env->op) {
   case RT_OP_TIMER:
-    tick(loop);
+    if (env->payload.u[0] == FRONT_COOKIE_STREAMS)
+      api_streams_tick(loop);
+    else
+      tick(loop);
     break;
   case RT_OP_STOPPING:
     loop->give_up_us = env->payload.u[0] > CLOSE_EARLY_US ? env->payload.u[0] - CLOSE_EARLY_US : 1;
@@ -261,7 +266,7 @@ static bool front_idle(const void *state)
 }
 
 static const uint8_t front_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, HF_KIND_USER, HF_KIND_NAMES,
-                                        0};
+                                        HF_KIND_PEER, 0};
 
 const rt_class hf_front_class = {
   .name = "front",
@@ -288,6 +293,7 @@ int front_start(struct front *front, rt_ctx *ctx)
   loop->http_listener = (struct front_listener){loop, false};
   loop->admin_listener = (struct front_listener){loop, true};
   loop->auth = api_auth_new(&front->config.admin);
+  http_list_init(&loop->streams);
   rt_set_local(ctx, HF_LOCAL_FRONT, loop);
   return listen_when_known(loop);
 }

@@ -9,6 +9,7 @@
 #include "adapters/http/api_call.h"
 #include "adapters/http/api_parse.h"
 #include "adapters/http/front.h"
+#include "adapters/http/http_list.h"
 #include "adapters/http/json_out.h"
 #include "holdfast/bytes.h"
 
@@ -22,10 +23,13 @@ struct front {
   /* Written by the first loop once it listens, read by the others and by main. Relaxed: the number
    * is all that is passed. */
   _Atomic uint32_t port, admin_port;
+  _Atomic uint32_t streams; /* open ones of all loops; relaxed: a count, nothing hangs on it */
   _Atomic bool draining;
   /* One per loop: does it take requests? Written by its loop, read by /readyz of any. */
   _Atomic bool ready[];
 };
+
+enum { FRONT_COOKIE_TICK = 1, FRONT_COOKIE_STREAMS }; /* of the actor's timers */
 
 struct front_listener { /* the `user` of an http_loop */
   struct front_loop *loop;
@@ -39,9 +43,12 @@ struct front_loop {
   struct http_loop *http, *admin;
   struct front_listener http_listener, admin_listener;
   struct api_auth *auth;
-  struct json_out out;    /* the reply that is being built */
-  struct api_parse parse; /* working memory */
-  struct hf_bytes text;   /* the running handler's decoded parameters */
+  struct json_out out;      /* the reply that is being built */
+  struct api_parse parse;   /* working memory */
+  struct hf_bytes text;     /* the running handler's decoded parameters */
+  struct http_list streams; /* struct api_stream: open, of this loop */
+  unsigned streams_count;
+  bool streams_tick; /* the timer that looks after them runs */
   struct api_call *free_calls;
   unsigned calls;   /* unanswered, or answered with asks still out */
   unsigned closing; /* http loops that are not closed yet, in front_stop */

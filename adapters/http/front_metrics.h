@@ -36,6 +36,9 @@
     "Requests without a valid service key where one is needed")                                    \
   X(BYTES_IN, "holdfast_http_request_bytes_total", "", COUNTER, "Bytes of requests")               \
   X(BYTES_OUT, "holdfast_http_response_bytes_total", "", COUNTER, "Bytes of replies")              \
+  X(STREAMS, "holdfast_http_streams", "", GAUGE, "Open change streams")                            \
+  X(STREAM_ENTRIES, "holdfast_http_stream_entries_total", "", COUNTER,                             \
+    "Entries written to change streams")                                                           \
   X(BATCH_OPS, "holdfast_http_batch_ops", "", SIZES, "Operations in a batch request")
 
 enum front_metric {

@@ -103,6 +103,9 @@ void http_stream_begin(struct http_exchange *exchange, unsigned status, const ch
                        void (*writable)(struct http_exchange *exchange, void *arg), void *arg);
 bool http_stream_write(struct http_exchange *exchange, const void *data, size_t size);
 size_t http_stream_room(const struct http_exchange *exchange);
+/* The stream has no end of its own: a peer that has ended its side of the connection is gone, where
+ * it would otherwise still get the rest. After begin. */
+void http_stream_live(struct http_exchange *exchange);
 void http_stream_end(struct http_exchange *exchange);
 
 /* ---- server ---------------------------------------------------------------------------------- */

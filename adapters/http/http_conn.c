@@ -382,12 +382,22 @@ static void conn_consume(struct http_conn *conn, struct input input)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* What it may still send is no request: it is read to see the peer go. */
+static bool is_watched(const struct http_conn *conn)
+{
+  return conn->no_more && http_stream_is_live(conn);
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_bytes)
 {
   struct http_conn *conn = handle->data;
   struct http_loop *loop = conn->loop;
 
   (void)suggested;
+  if (is_watched(conn)) {
+    *ret_bytes = (uv_buf_t){.base = loop->read_buffer, .len = sizeof loop->read_buffer};
+    return;
+  }
   if (!conn->lingering && !http_conn_may_parse(conn)) {
     *ret_bytes = (uv_buf_t){.base = NULL, .len = 0}; /* Comes back as UV_ENOBUFS: stalls. */
     return;
@@ -422,10 +432,25 @@ static void conn_unstall(struct http_conn *conn)
     conn_stall(conn);
 }
 
+void http_conn_watch(struct http_conn *conn)
+{
+  if (conn->closing || conn->lingering || !conn->no_more)
+    return;
+  if (conn->ended) {
+    http_conn_close(conn, false);
+    return;
+  }
+  if (!conn->stalled)
+    return;
+  conn->stalled = false;
+  http_list_remove(&conn->stalled_link);
+  CHECK(uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) == 0);
+}
+
 /* The peer sends no more: what is complete is still answered. */
 static void conn_ended(struct http_conn *conn)
 {
-  conn->no_more = true;
+  conn->ended = conn->no_more = true;
   conn->linger = conn->want_continue = false;
   conn->skip = 0;
   if (conn->incoming != NULL) {
@@ -441,7 +466,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes)
 
   if (count == 0 || conn->closing)
     return;
-  if (conn->lingering) {
+  if (conn->lingering || (is_watched(conn) && count != UV_ENOBUFS)) {
     conn->dropped += count > 0 ? (size_t)count : 0;
     if (count < 0 || conn->dropped > HTTP_LINGER_BYTES)
       http_conn_close(conn, false);
@@ -452,7 +477,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes)
     http_timer_phase(conn, HTTP_PHASE_NONE, false);
     return;
   }
-  if (count < 0 && count != UV_EOF) {
+  if (count < 0 && (count != UV_EOF || http_stream_is_live(conn))) {
     http_conn_close(conn, false);
     return;
   }

@@ -211,7 +211,8 @@ void http_exchange_expire(struct http_exchange *exchange)
   /* What the handler has added so far was for its own reply. */
   exchange->headers.size = 0;
   exchange->etag_at = 0;
-  http_exchange_problem(exchange, &(struct http_problem){.error = HF_E_TIMEOUT});
+  http_exchange_problem(exchange,
+                        &(struct http_problem){.error = HF_E_TIMEOUT, .retry_after_s = 1});
 }
 
 bool http_exchange_dropped(struct http_exchange *exchange, unsigned status)
@@ -225,6 +226,7 @@ bool http_exchange_dropped(struct http_exchange *exchange, unsigned status)
     report(exchange, status);
   }
   exchange->owed = false;
+  http_list_remove(&exchange->timed); /* a stream that was to be told of it ends before that */
   release_data(exchange);
   if (http_list_empty(&exchange->order)) /* Otherwise it still waits for its turn. */
     http_exchange_free(exchange);

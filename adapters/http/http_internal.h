@@ -77,6 +77,7 @@ struct http_exchange {
   bool streaming;
   bool chunked; /* the stream's framing */
   bool wrote;   /* the stream waits for its output to drain */
+  bool live;    /* the stream ends with its peer */
   bool has_cache_control, has_content_encoding;
   char request_id[HTTP_REQUEST_ID_MAX + 1];
 };
@@ -108,6 +109,7 @@ struct http_conn {
   unsigned requests;  /* complete ones so far */
   enum http_phase phase;
   bool closing; /* uv_close was called */
+  bool ended;   /* the peer sends no more */
   bool no_more; /* takes no further request; closes when all is said */
   bool linger;  /* the peer may still be sending: close gently */
   bool lingering;
@@ -192,6 +194,8 @@ void http_conn_close(struct http_conn *conn, bool reset);
 /* Answers what is being read with an error and closes after it. `why` may be NULL. */
 void http_conn_refuse(struct http_conn *conn, enum hf_error error, const char *why);
 void http_conn_drain(struct http_conn *conn);
+/* A live stream: goes on reading, although no request may come any more, to see the peer go. */
+void http_conn_watch(struct http_conn *conn);
 bool http_conn_may_parse(const struct http_conn *conn);
 
 /* http_output.c */
@@ -242,6 +246,8 @@ void http_problem_write(struct http_pool *pool, struct http_buffer *out,
 bool http_stream_waits(const struct http_conn *conn);
 /* Tells it so. */
 void http_stream_resume(struct http_conn *conn);
+/* Is the reply that goes out now a stream without an end of its own? */
+bool http_stream_is_live(const struct http_conn *conn);
 /* The stream's connection is gone: tells it so, soon. */
 void http_stream_lose(struct http_exchange *exchange);
 /* Tells all of those. */

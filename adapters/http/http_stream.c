@@ -117,6 +117,21 @@ void http_stream_end(struct http_exchange *exchange)
   http_exchange_done(exchange, exchange->stream_status);
 }
 
+void http_stream_live(struct http_exchange *exchange)
+{
+  CHECK(exchange->owed && exchange->streaming);
+  exchange->live = true;
+  if (!stream_is_gone(exchange))
+    http_conn_watch(exchange->conn);
+}
+
+bool http_stream_is_live(const struct http_conn *conn)
+{
+  if (http_list_empty(&conn->exchanges))
+    return false;
+  return HTTP_LIST_OF(conn->exchanges.next, const struct http_exchange, order)->live;
+}
+
 bool http_stream_waits(const struct http_conn *conn)
 {
   if (conn->closing || http_list_empty(&conn->exchanges))

@@ -212,20 +212,25 @@ static void write_parameters(struct json_out *out, const struct route *route)
   for (size_t i = 0; i < API_PARAM_COUNT; i++) {
     const struct api_param_info *param = &api_params[i];
     if (api_lists(route->query, param->name, strlen(param->name)))
-      write_parameter(out, param->name, strlen(param->name), "query", i == API_PARAM_EXTERNAL_ID,
+      write_parameter(out, param->name, strlen(param->name), "query",
+                      i == API_PARAM_EXTERNAL_ID ||
+                        (i == API_PARAM_PARTITION && route->id == ROUTE_CHANGES_GET),
                       param->schema, param->text);
   }
   if (route->idempotency != ROUTE_KEY_NONE)
     write_parameter(out, "Idempotency-Key", 15, "header", route->idempotency == ROUTE_KEY_REQUIRED,
                     "{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}",
                     "The same with every attempt of the same request: it happens once.");
+  if (route->produces == ROUTE_LINES)
+    write_parameter(out, "Last-Event-ID", 13, "header", false,
+                    "{\"type\":\"string\",\"examples\":[\"3:17\"]}",
+                    "A stream only: the `id` of the newest event that was received, "
+                    "`partition:seq`; the stream goes on behind it.");
   json_out_end_array(out);
 }
 
-static void write_content(struct json_out *out, const char *type, const char *schema)
+static void write_media(struct json_out *out, const char *type, const char *schema)
 {
-  json_out_key(out, "content");
-  json_out_begin_object(out);
   json_out_key_text(out, type, strlen(type));
   json_out_begin_object(out);
   json_out_key(out, "schema");
@@ -234,6 +239,28 @@ static void write_content(struct json_out *out, const char *type, const char *sc
   else
     RAW(out, "{\"type\":\"string\"}");
   json_out_end_object(out);
+}
+
+static void write_content(struct json_out *out, const char *type, const char *schema)
+{
+  json_out_key(out, "content");
+  json_out_begin_object(out);
+  write_media(out, type, schema);
+  json_out_end_object(out);
+}
+
+/* Of /v1/changes: the two kinds of reply, and how to go on. */
+static void write_lines(struct json_out *out, const struct route *route)
+{
+  json_out_key(out, "headers");
+  RAW(out,
+      "{\"Next-From-Seq\":{\"description\":\"`from_seq` of the next page; of an empty page, which "
+      "says that there is nothing newer yet, the one that was asked for. Not on a stream.\","
+      "\"schema\":{\"type\":\"integer\",\"minimum\":1}}}");
+  json_out_key(out, "content");
+  json_out_begin_object(out);
+  write_media(out, "application/x-ndjson", route->reply);
+  write_media(out, "text/event-stream", NULL);
   json_out_end_object(out);
 }
 
@@ -249,7 +276,10 @@ static void write_responses(struct json_out *out, const struct route *route)
   json_out_begin_object(out);
   json_out_key(out, "description");
   json_out_string(out, route->summary);
-  write_content(out, types[route->produces], route->reply);
+  if (route->produces == ROUTE_LINES)
+    write_lines(out, route);
+  else
+    write_content(out, types[route->produces], route->reply);
   json_out_end_object(out);
   /* What was there already is answered with 200, where there is no key that makes it a replay. */
   if (route->id == ROUTE_ASSET_POST) {
@@ -265,9 +295,20 @@ static void write_responses(struct json_out *out, const struct route *route)
   json_out_end_object(out);
 }
 
+static const char lines_text[] =
+  "Entries come in the order of their `seq`, without a gap, once they are durable, each as the "
+  "user's journal shows it. By default a page of them, one JSON object in a line; the header "
+  "`Next-From-Seq` tells where the next page begins. With `Accept: text/event-stream` the reply is "
+  "a stream of server-sent events that goes on as entries are written: `id` is `partition:seq`, "
+  "`data` the entry, a comment comes when there is nothing else to say. It takes no `limit`. It "
+  "goes on behind `Last-Event-ID`, or else from `from_seq`. An event `end` whose data has a `code` "
+  "closes it: `draining`, `unauthenticated` (the key was revoked) or `internal`. A reader that "
+  "takes less than 16 KiB in the server's write timeout while more waits for it is disconnected; "
+  "it may come back and go on where it was.";
+
 static void write_scopes_text(struct json_out *out, const struct route *route)
 {
-  char text[400];
+  char text[2000];
   int size = snprintf(text, sizeof text, "%s.", route->summary);
   if (route->auth == ROUTE_PUBLIC) {
     size += snprintf(text + size, sizeof text - (size_t)size, " No key is needed.");
@@ -283,6 +324,8 @@ static void write_scopes_text(struct json_out *out, const struct route *route)
     const bool several = (route->scopes & (route->scopes - 1)) != 0;
     size += snprintf(text + size, sizeof text - (size_t)size, several ? ", any of these." : ".");
   }
+  if (route->produces == ROUTE_LINES)
+    size += snprintf(text + size, sizeof text - (size_t)size, " %s", lines_text);
   CHECK(size > 0 && (size_t)size < sizeof text);
   json_out_key(out, "description");
   json_out_string(out, text);

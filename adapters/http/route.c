@@ -225,6 +225,17 @@ bool route_accepts(struct http_slice accept, const char *type)
   return taken;
 }
 
+bool route_names(struct http_slice accept, const char *type)
+{
+  struct http_slice member;
+  while (next_part(&accept, ',', &member)) {
+    struct http_slice range;
+    if (next_part(&member, ';', &range) && range_fits(range, type) == 3 && !is_refused(member))
+      return true;
+  }
+  return false;
+}
+
 bool route_is_json(struct http_slice content_type)
 {
   struct http_slice part;

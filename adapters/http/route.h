@@ -21,7 +21,9 @@ enum route_auth {
   ROUTE_SERVICE, /* a service key with one of the row's scopes, or admin; no scope: any key */
 };
 enum route_idempotency { ROUTE_KEY_NONE, ROUTE_KEY_OPTIONAL, ROUTE_KEY_REQUIRED };
-enum route_produces { ROUTE_JSON, ROUTE_TEXT, ROUTE_PAGE };
+/* LINES: application/x-ndjson, or text/event-stream when that is asked for; the schema is of a
+ * line. */
+enum route_produces { ROUTE_JSON, ROUTE_TEXT, ROUTE_PAGE, ROUTE_LINES };
 
 #define ROUTE_READS HF_SCOPE_LEDGER_READ
 #define ROUTE_WRITES HF_SCOPE_LEDGER_WRITE
@@ -63,6 +65,9 @@ enum route_produces { ROUTE_JSON, ROUTE_TEXT, ROUTE_PAGE };
     200, "ledger", "A hold: its state and what is left of it", api_hold_get)                       \
   X(BLOCK_GET, GET, "/v1/blocks/{block_id}", SERVICE, ROUTE_READS, NULL, 0, NONE, "", JSON,        \
     "Block", 200, "ledger", "A block: its state and what is left of it", api_block_get)            \
+  X(CHANGES_GET, GET, "/v1/changes", SERVICE, ROUTE_READS, NULL, 0, NONE,                          \
+    "partition from_seq limit", LINES, "Entry", 200, "ledger",                                     \
+    "A partition's journal in order: a page, or a stream that goes on", api_changes_get)           \
   X(ASSET_POST, POST, "/v1/assets", SERVICE, HF_SCOPE_ADMIN, "AssetRequest", ROUTE_BODY_MAX,       \
     OPTIONAL, "", JSON, "Asset", 201, "assets", "Create an asset", api_asset_post)                 \
   X(ASSETS_GET, GET, "/v1/assets", SERVICE, ROUTE_READS, NULL, 0, NONE, "limit cursor", JSON,      \
@@ -82,8 +87,8 @@ enum route_produces { ROUTE_JSON, ROUTE_TEXT, ROUTE_PAGE };
     "Feature flags of this server", api_flags_get)                                                 \
   X(LIVEZ, GET, "/livez", PUBLIC, 0, NULL, 0, NONE, "verbose", JSON, "Health", 200, "system",      \
     "The process answers", api_livez_get)                                                          \
-  X(READYZ, GET, "/readyz", PUBLIC, 0, NULL, 0, NONE, "verbose", JSON, "Health", 200, "system",    \
-    "The server takes requests", api_readyz_get)                                                   \
+  X(READYZ, GET, "/readyz", PUBLIC, 0, NULL, 0, NONE, "verbose partition", JSON, "Health", 200,   \
+    "system", "The server takes requests; or: has the partition", api_readyz_get)                  \
   X(METRICS, GET, "/metrics", PUBLIC, 0, NULL, 0, NONE, "", TEXT, NULL, 200, "system",             \
     "Metrics in Prometheus' text format", api_metrics_get)                                         \
   X(OPENAPI, GET, "/openapi.json", PUBLIC, 0, NULL, 0, NONE, "", JSON, "OpenAPI", 200, "system",   \
@@ -151,6 +156,8 @@ const char *route_method_text(enum http_method method);
 /* Is `type` ("application/json") what an Accept list takes? An absent list takes everything.
  * RFC 9110 section 12.5.1: the most specific range decides; q=0 refuses. */
 bool route_accepts(struct http_slice accept, const char *type);
+/* Does an Accept list name the type itself, not by a wildcard, and not to refuse it? */
+bool route_names(struct http_slice accept, const char *type);
 /* Is it application/json, with no charset other than utf-8? */
 bool route_is_json(struct http_slice content_type);
 /* Does an If-None-Match list name the (quoted, strong) tag, by weak comparison? */
