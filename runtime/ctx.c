@@ -35,6 +35,11 @@ uint64_t rt_now_us(const rt_ctx *ctx)
   return ctx->now_us;
 }
 
+uint64_t rt_clock_us(const rt_ctx *ctx)
+{
+  return ctx->driver->mono_us(ctx->driver);
+}
+
 /* Read at its first use in a turn, then it stands still; the cell is a cache, so const is kept for
  * the caller. */
 uint64_t rt_wall_us(const rt_ctx *ctx)

@@ -5,15 +5,18 @@
 #include "dir.h"
 
 #include "holdfast/check.h"
+#include "mem.h"
 
 #define DIR_SIZE_MIN 64u
-/* Entries of the old table looked at for each insert or removal. The new table has room for 3/2
- * of the old capacity in entries before it grows again, so 4 would do. */
+#define DIR_SHRINK_SHARE 8u /* a table with fewer entries than that share is halved */
+/* Entries of the old table looked at for each insert or removal. A table that grew has room for 3/4
+ * of the old capacity in further entries, one that shrank for 1/4 and is not halved again before
+ * 1/16 have left: the old one is empty by then. */
 #define DIR_MOVE_STEP 16u
 
 void dir_init(struct dir *dir)
 {
-  dir->entries = rt_alloc(DIR_SIZE_MIN * sizeof *dir->entries);
+  dir->entries = mem_table(DIR_SIZE_MIN * sizeof *dir->entries);
   dir->mask = DIR_SIZE_MIN - 1;
   dir->count = 0;
   dir->old = NULL;
@@ -24,8 +27,8 @@ void dir_init(struct dir *dir)
 
 void dir_deinit(struct dir *dir)
 {
-  rt_free(dir->entries);
-  rt_free(dir->old);
+  mem_table_free(dir->entries, (dir->mask + 1) * sizeof *dir->entries);
+  mem_table_free(dir->old, (dir->old_mask + 1) * sizeof *dir->old);
   dir->entries = NULL;
   dir->old = NULL;
 }
@@ -71,29 +74,29 @@ static void move_some(struct dir *dir, uint64_t step)
     }
     if (dir->old_next++ == dir->old_mask) {
       CHECK(dir->old_count == 0);
-      rt_free(dir->old);
+      mem_table_free(dir->old, (dir->old_mask + 1) * sizeof *dir->old);
       dir->old = NULL;
     }
   }
 }
 
-static void grow(struct dir *dir)
+static void resize(struct dir *dir, uint64_t capacity)
 {
   move_some(dir, UINT64_MAX);
-  CHECK(dir->old == NULL);
+  CHECK(dir->old == NULL && dir->count < capacity);
   dir->old = dir->entries;
   dir->old_mask = dir->mask;
   dir->old_next = 0;
   dir->old_count = dir->count;
-  dir->mask = dir->mask * 2 + 1;
-  dir->entries = rt_alloc((dir->mask + 1) * sizeof *dir->entries);
+  dir->mask = capacity - 1;
+  dir->entries = mem_table((dir->mask + 1) * sizeof *dir->entries);
 }
 
 void dir_insert(struct dir *dir, rt_id id, struct actor *actor)
 {
   CHECK(id != DIR_FREE && id != DIR_MOVED && actor != NULL);
   if ((dir->count + 1) * 4 > (dir->mask + 1) * 3) {
-    grow(dir);
+    resize(dir, (dir->mask + 1) * 2);
   }
   move_some(dir, DIR_MOVE_STEP);
   put(dir, id, actor);
@@ -136,4 +139,7 @@ void dir_remove(struct dir *dir, rt_id id)
   }
   dir->count--;
   move_some(dir, DIR_MOVE_STEP);
+  if (dir->old == NULL && dir->mask >= DIR_SIZE_MIN && dir->count < dir->mask / DIR_SHRINK_SHARE) {
+    resize(dir, (dir->mask + 1) / 2);
+  }
 }

@@ -1,9 +1,10 @@
 /* dir.h - directory of a loop's virtual actors: id to block.
  *
- * Owner: one loop. Limits: bounded by the number of live actors; the table never shrinks.
+ * Owner: one loop. Limits: bounded by the number of live actors.
  * Open addressing with linear probing, at most 3/4 full; 21 to 43 bytes for each actor. A table
- * that fills up is replaced by one of twice the size, and the entries move over a few at a time
- * with each later insert or removal, so that no turn pays for a million of them. */
+ * that fills up is replaced by one of twice the size, one that is less than 1/8 full by one of
+ * half, and the entries move over a few at a time with each later insert or removal, so that no
+ * turn pays for a million of them. */
 #ifndef HOLDFAST_RUNTIME_DIR_H
 #define HOLDFAST_RUNTIME_DIR_H
 

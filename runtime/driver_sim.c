@@ -166,18 +166,23 @@ static void run_turn(struct driver_sim *sim, unsigned index)
   }
 }
 
+static bool is_void(const struct driver_sim *sim, const struct sim_event *event)
+{
+  const struct sim_loop *loop = &sim->loops[event->index];
+  return event->type == EVENT_TURN && (loop->ctx == NULL || loop->schedule != event->tag);
+}
+
 bool driver_sim_step(struct rt_driver *driver, uint64_t until_us)
 {
   struct driver_sim *sim = of(driver);
   while (sim->heap_count > 0 && sim->heap[0].at_us <= until_us) {
     struct sim_event event = heap_take(sim);
-    bool is_void = event.type == EVENT_TURN && (sim->loops[event.index].ctx == NULL ||
-                                                sim->loops[event.index].schedule != event.tag);
-    if (is_void) {
+    if (is_void(sim, &event)) {
       continue;
     }
-    CHECK(event.at_us >= sim->now_us);
-    sim->now_us = event.at_us;
+    if (event.at_us > sim->now_us) { /* else the time was skipped */
+      sim->now_us = event.at_us;
+    }
     if (event.type == EVENT_TURN) {
       run_turn(sim, event.index);
     } else {
@@ -190,6 +195,26 @@ bool driver_sim_step(struct rt_driver *driver, uint64_t until_us)
     sim->now_us = until_us;
   }
   return false;
+}
+
+uint64_t driver_sim_next_us(struct rt_driver *driver)
+{
+  struct driver_sim *sim = of(driver);
+  while (sim->heap_count > 0 && is_void(sim, &sim->heap[0])) {
+    (void)heap_take(sim);
+  }
+  if (sim->heap_count == 0) {
+    return UINT64_MAX;
+  }
+  return sim->heap[0].at_us > sim->now_us ? sim->heap[0].at_us : sim->now_us;
+}
+
+void driver_sim_skip(struct rt_driver *driver, uint64_t to_us)
+{
+  struct driver_sim *sim = of(driver);
+  if (to_us > sim->now_us) {
+    sim->now_us = to_us;
+  }
 }
 
 /* ---- what the runtime needs ------------------------------------------------------------------ */
@@ -311,6 +336,11 @@ static bool any_loop(const struct driver_sim *sim)
     }
   }
   return false;
+}
+
+bool driver_sim_ended(const struct rt_driver *driver)
+{
+  return !any_loop((const struct driver_sim *)(const void *)driver);
 }
 
 /* Takes the steps that the drain still needs. */

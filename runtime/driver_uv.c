@@ -22,6 +22,7 @@
 #define POLL_US 50u     /* while busy, sockets are looked at that often */
 #define SPIN_US_MIN 5u  /* spun before sleeping, when work comes often */
 #define SPIN_US_MAX 50u /* and when it comes more rarely than that: not at all */
+#define SPIN_LOOKS 16u  /* at the word that other loops write, for each look at everything */
 #define GAP_US_MAX 200u /* a longer gap counts as that: the average recovers soon */
 #define JOIN_GRACE_US (10u * 1000000u)
 #define CLOSE_ROUNDS_MAX 1000u
@@ -150,12 +151,14 @@ static bool spin(struct uv_side *side, rt_ctx *ctx, uint64_t until_us)
   uint64_t end_us = dry_us + (span_us > SPIN_US_MIN ? span_us : SPIN_US_MIN);
   end_us = end_us < until_us ? end_us : until_us;
   do {
-    for (unsigned i = 0; i < 32; i++) {
-      if (loop_has_work(ctx)) {
-        note_gap(side, dry_us, now_us);
-        return true;
-      }
+    bool has_work = loop_has_work(ctx);
+    for (unsigned i = 0; i < SPIN_LOOKS && !has_work; i++) {
       relax();
+      has_work = loop_is_told(ctx);
+    }
+    if (has_work) {
+      note_gap(side, dry_us, now_us);
+      return true;
     }
     now_us = clock_us(CLOCK_MONOTONIC);
   } while (now_us < end_us);

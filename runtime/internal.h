@@ -27,7 +27,7 @@
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
-#define RT_LOOPS_MAX 64u       /* the dirty mask is one word */
+#define RT_LOOPS_MAX 64u       /* the mask of watched rings is one word */
 #define RT_PUBLISH_MAX 64u     /* staged envelopes that are published before the turn ends */
 #define RT_RING_TURN_MAX 64u   /* taken from one ring in a turn */
 #define RT_POSTS_TURN_MAX 64u  /* taken from the inbox in a turn */
@@ -52,7 +52,9 @@ enum {
 
 /* What others touch, each on lines of its own. */
 struct loop_shared {
-  alignas(MEM_LINE) _Atomic uint64_t dirty;  /* bit s: loop s published; s sets, the loop clears */
+  /* Bit s: the loop looks at the ring from s in each turn. s sets it, and only if it is clear; the
+   * loop clears all before it sleeps, so that loops which are awake share no word but the head. */
+  alignas(MEM_LINE) _Atomic uint64_t watched;
   alignas(MEM_LINE) _Atomic uint32_t asleep; /* the loop sets; whoever clears it kicks */
   alignas(MEM_LINE) _Atomic uint64_t quiet;  /* drain: odd while nothing is in flight here */
   struct inbox inbox;
@@ -122,7 +124,7 @@ struct rt_ctx {
   struct ring **in;      /* by loop */
   uint64_t staged_mask;  /* loops for which something is staged */
   uint64_t held_mask;    /* loops for which something is held back */
-  uint64_t ready_mask;   /* loops whose ring was not emptied */
+  uint64_t release_mask; /* loops whose ring was read in this turn */
   uint32_t held_count;   /* over all loops, replies included */
   uint32_t asks_out;     /* asks of this loop's actors without an answer: each has a reply's room */
   uint32_t credits_used; /* those of edge actors */
@@ -324,6 +326,18 @@ void stop_end_turn(rt_ctx *ctx);
 
 /* Takes `count` dispatches off the turn and reads the clock now and then. */
 void turn_spend(rt_ctx *ctx, const rt_env *first, unsigned count);
+/* Did another loop publish something? */
+static inline bool loop_is_told(const rt_ctx *ctx)
+{
+  for (uint64_t mask = atomic_load(&ctx->shared->watched); mask != 0; mask &= mask - 1) {
+    const struct ring *ring = ctx->in[__builtin_ctzll(mask)];
+    if (ring_has(ring)) {
+      ring_warm_next(ring);
+      return true;
+    }
+  }
+  return false;
+}
 /* Anything to do that needs no clock? */
 bool loop_has_work(rt_ctx *ctx);
 

@@ -100,7 +100,6 @@ static unsigned run_ring(rt_ctx *ctx, unsigned from, unsigned max)
     unsigned room = max - done < RT_BATCH ? max - done : RT_BATCH;
     unsigned count = ring_peek(ring, room, &env);
     if (count == 0) {
-      ctx->ready_mask &= ~(1ull << from);
       break;
     }
     deliver_batch(ctx, env, count);
@@ -108,24 +107,25 @@ static unsigned run_ring(rt_ctx *ctx, unsigned from, unsigned max)
     ring_skip(ring, count);
     done += count;
   }
-  if (done > 0 && ring_release(ring)) {
-    loop_wake(ctx->runtime, from);
-  }
+  ctx->release_mask |= done > 0 ? 1ull << from : 0;
   return done;
 }
 
-/* Partner: publish() in send.c stores the head, then looks at the dirty bit. */
-static void take_dirty(rt_ctx *ctx)
+/* Slots are given back after the publish: each is a store that waits for the lines written before
+ * it, and what this turn sends should not wait twice. */
+static void release_rings(rt_ctx *ctx)
 {
-  if (atomic_load(&ctx->shared->dirty) != 0) {
-    ctx->ready_mask |= atomic_exchange(&ctx->shared->dirty, 0);
+  for (; ctx->release_mask != 0; ctx->release_mask &= ctx->release_mask - 1) {
+    unsigned from = (unsigned)__builtin_ctzll(ctx->release_mask);
+    if (ring_release(ctx->in[from])) {
+      loop_wake(ctx->runtime, from);
+    }
   }
 }
 
 static void run_rings(rt_ctx *ctx)
 {
-  take_dirty(ctx);
-  uint64_t todo = ctx->ready_mask;
+  uint64_t todo = atomic_load(&ctx->shared->watched);
   unsigned budget = share(ctx, ctx->local.count > 0 ? ctx->turn_left / 2 : ctx->turn_left);
   unsigned done = 0;
   unsigned at = ctx->ring_first;
@@ -279,6 +279,7 @@ uint64_t rt_turn(rt_ctx *ctx)
   }
   send_flush_held(ctx);
   send_publish_all(ctx);
+  release_rings(ctx);
   close_turn(ctx);
   stop_end_turn(ctx);
   if (loop_has_work(ctx)) {
@@ -297,19 +298,25 @@ uint64_t rt_turn(rt_ctx *ctx)
 bool loop_has_work(rt_ctx *ctx)
 {
   bool is_told = !ctx->draining && atomic_load(&ctx->runtime->stop_at_us) != 0;
-  return ctx->local.count > 0 || ctx->ready_mask != 0 || atomic_load(&ctx->shared->dirty) != 0 ||
-         ctx->system.count > 0 || ctx->replay_first != NULL || ctx->sweep_slot != SWEEP_OFF ||
+  return ctx->local.count > 0 || loop_is_told(ctx) || ctx->system.count > 0 ||
+         ctx->replay_first != NULL || ctx->sweep_slot != SWEEP_OFF ||
          ctx->timers.heads[TIMER_DUE] != TIMER_NONE || any_turn_end(ctx) || is_told ||
          !inbox_is_empty(&ctx->shared->inbox) || !done_list_is_empty(&ctx->shared->done) ||
          (ctx->held_mask != 0 && send_held_can_go(ctx));
 }
 
-/* Partner: loop_wake. First the flag, then the look; the other side stores its work first and then
- * looks at the flag. */
+/* Partners: loop_wake and publish in send.c. First the flag and the mask, then the look; the other
+ * side stores its work first and then looks at them. Rings that are not empty are watched on. */
 bool rt_sleep_prepare(rt_ctx *ctx)
 {
+  bool has_more = false;
   atomic_store(&ctx->shared->asleep, 1);
-  if (loop_has_work(ctx) || rt_loop_done(ctx)) {
+  uint64_t watched = atomic_exchange(&ctx->shared->watched, 0);
+  for (uint64_t mask = watched; mask != 0; mask &= mask - 1) {
+    has_more |= ring_has(ctx->in[__builtin_ctzll(mask)]);
+  }
+  if (has_more || loop_has_work(ctx) || rt_loop_done(ctx)) {
+    atomic_fetch_or(&ctx->shared->watched, watched);
     atomic_store(&ctx->shared->asleep, 0);
     return false;
   }

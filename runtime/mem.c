@@ -4,8 +4,12 @@
 #include "holdfast/check.h"
 #include "holdfast/rt.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define TABLE_LARGE (128u * 1024u)
 
 void *rt_alloc(size_t size)
 {
@@ -33,6 +37,31 @@ void *mem_lines(size_t size)
   CHECK(block != NULL);
   memset(block, 0, whole);
   return block;
+}
+
+static bool is_large(size_t size)
+{
+  return size >= TABLE_LARGE;
+}
+
+void *mem_table(size_t size)
+{
+  if (!is_large(size)) {
+    return rt_alloc(size);
+  }
+  void *table = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(table != MAP_FAILED);
+  return table;
+}
+
+void mem_table_free(void *table, size_t size)
+{
+  if (table == NULL || !is_large(size)) {
+    free(table);
+    return;
+  }
+  int error = munmap(table, size);
+  CHECK(error == 0);
 }
 
 void pool_init(struct pool *pool, size_t object_size)

@@ -14,6 +14,22 @@
 /* Zeroed, aligned to MEM_LINE; given back with rt_free. */
 void *mem_lines(size_t size);
 
+/* Zeroed tables that grow large and become small again. Large ones are the system's own pages: they
+ * go back to it whole, and lie in nobody's way. The size is kept by the caller. */
+void *mem_table(size_t size);
+void mem_table_free(void *table, size_t size);
+
+/* Asks for the line of `at` so that a later write need not wait for another holder. The compiler's
+ * own prefetch asks to read only, as long as it builds for every x86-64. */
+static inline void mem_prefetch_write(const void *at)
+{
+#if defined(__x86_64__)
+  __asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+  __builtin_prefetch(at, 1);
+#endif
+}
+
 #define POOL_SLAB_BYTES (16u * 1024u)
 
 struct pool_free {

@@ -6,8 +6,8 @@
  * read in place (ring_peek) and given back in batches (ring_release).
  *
  * Order: head, tail and producer_waits are sequentially consistent, because each is one half of a
- * "store mine, then read yours" pair (head with the dirty mask and the asleep flag of the
- * consumer's loop, tail with producer_waits). Such stores are rare: one for each batch. */
+ * "store mine, then read yours" pair (head with the mask of watched rings and the asleep
+ * flag of the consumer's loop, tail with producer_waits). They are rare: one for each batch. */
 #ifndef HOLDFAST_RUNTIME_RING_H
 #define HOLDFAST_RUNTIME_RING_H
 
@@ -59,12 +59,24 @@ static inline void ring_publish(struct ring *ring)
   atomic_store(&ring->head, ring->staged);
 }
 
+/* Producer: fetches the slot that comes next, which the consumer read last. */
+static inline void ring_warm_slot(const struct ring *ring)
+{
+  mem_prefetch_write(&ring->slots[ring->staged & (ring->size - 1)]);
+}
+
 /* Producer: asks for a kick when the ring is half empty. False: there is room already. */
 static inline bool ring_wait_for_room(struct ring *ring)
 {
   atomic_store(&ring->producer_waits, 1);
   ring->tail_seen = atomic_load(&ring->tail);
   return ring->staged - ring->tail_seen > ring->size / 2;
+}
+
+/* Consumer: is something published that it has not stepped over? */
+static inline bool ring_has(const struct ring *ring)
+{
+  return atomic_load(&ring->head) != ring->next;
 }
 
 /* Consumer: up to `max` envelopes that lie side by side; 0 when there is none. */
@@ -80,6 +92,12 @@ static inline unsigned ring_peek(struct ring *ring, unsigned max, rt_env **ret_f
   }
   *ret_first = &ring->slots[at];
   return count < max ? (unsigned)count : max;
+}
+
+/* Consumer: fetches what it will read next. */
+static inline void ring_warm_next(const struct ring *ring)
+{
+  __builtin_prefetch(&ring->slots[ring->next & (ring->size - 1)]);
 }
 
 /* Consumer: steps over `count` envelopes; their slots are given back by ring_release. */

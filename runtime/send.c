@@ -34,15 +34,16 @@ static void wake_counted(rt_ctx *ctx, unsigned loop)
   }
 }
 
-/* The dirty bit is set only if it is clear: the head was stored before (seq_cst), so a bit that is
- * seen set will be cleared by an exchange that comes later and then sees the head. */
+/* Partner: rt_sleep_prepare clears the mask, then looks at the heads. The head was stored before
+ * the look at the mask: a bit that is seen set will be cleared by an exchange that comes later, and
+ * the loop then sees the head; one that is seen clear is set, and a loop that sleeps is kicked. */
 static void publish(rt_ctx *ctx, unsigned loop)
 {
   struct loop_shared *shared = ctx->runtime->loops[loop]->shared;
   uint64_t bit = 1ull << ctx->index;
   ring_publish(ctx->out[loop].ring);
-  if ((atomic_load(&shared->dirty) & bit) == 0) {
-    atomic_fetch_or(&shared->dirty, bit);
+  if ((atomic_load(&shared->watched) & bit) == 0) {
+    atomic_fetch_or(&shared->watched, bit);
   }
   wake_counted(ctx, loop);
 }
@@ -54,6 +55,7 @@ void send_publish_all(rt_ctx *ctx)
     ctx->staged_mask &= ctx->staged_mask - 1;
     if (ring_staged(ctx->out[loop].ring) > 0) {
       publish(ctx, loop);
+      ring_warm_slot(ctx->out[loop].ring);
     }
   }
 }

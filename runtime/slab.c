@@ -18,8 +18,8 @@ void slab_deinit(struct slab *slab)
   for (uint32_t i = 0; i < slab->chunks_count; i++) {
     rt_free(slab->chunks[i]);
   }
-  rt_free(slab->chunks);
-  rt_free(slab->spare);
+  mem_table_free((void *)slab->chunks, slab->chunks_room * sizeof *slab->chunks);
+  mem_table_free(slab->spare, slab->chunks_room * sizeof *slab->spare);
   memset(slab, 0, sizeof *slab);
 }
 
@@ -46,6 +46,16 @@ static void close_chunk(struct slab *slab, struct slab_chunk *chunk)
   }
 }
 
+static void *table_grow(void *table, size_t count, size_t room, size_t item)
+{
+  void *grown = mem_table(room * item);
+  if (count > 0) {
+    memcpy(grown, table, count * item);
+  }
+  mem_table_free(table, count * item);
+  return grown;
+}
+
 static uint32_t chunk_index(struct slab *slab)
 {
   if (slab->spare_count > 0) {
@@ -54,8 +64,9 @@ static uint32_t chunk_index(struct slab *slab)
   if (slab->chunks_count == slab->chunks_room) {
     uint32_t room = slab->chunks_room == 0 ? 16 : slab->chunks_room * 2;
     CHECK(room <= UINT32_MAX / SLAB_CHUNK);
-    slab->chunks = rt_realloc((void *)slab->chunks, room * sizeof *slab->chunks);
-    slab->spare = rt_realloc(slab->spare, room * sizeof *slab->spare);
+    size_t count = slab->chunks_count;
+    slab->chunks = table_grow((void *)slab->chunks, count, room, sizeof *slab->chunks);
+    slab->spare = table_grow(slab->spare, count, room, sizeof *slab->spare);
     slab->chunks_room = room;
   }
   return slab->chunks_count++;

@@ -5,6 +5,7 @@
 
 #include "holdfast/check.h"
 #include "holdfast/rt.h"
+#include "mem.h"
 
 #include <string.h>
 
@@ -34,24 +35,38 @@ static struct timer *node_at(const struct timer_wheel *wheel, uint32_t index)
   return &wheel->chunks[index / TIMER_CHUNK][index % TIMER_CHUNK];
 }
 
+static uint32_t link_get(const struct timer_link *link)
+{
+  uint32_t index = link->bytes[0] | (uint32_t)link->bytes[1] << 8 | (uint32_t)link->bytes[2] << 16;
+  return index == TIMER_COUNT_MAX ? TIMER_NONE : index;
+}
+
+static void link_set(struct timer_link *link, uint32_t index)
+{
+  link->bytes[0] = (uint8_t)index;
+  link->bytes[1] = (uint8_t)(index >> 8);
+  link->bytes[2] = (uint8_t)(index >> 16);
+}
+
 static void grow(struct timer_wheel *wheel)
 {
   if (wheel->chunks_count == wheel->chunks_room) {
     wheel->chunks_room = wheel->chunks_room == 0 ? 8 : wheel->chunks_room * 2;
-    CHECK(wheel->chunks_room <= UINT32_MAX / TIMER_CHUNK);
     wheel->chunks = rt_realloc((void *)wheel->chunks, wheel->chunks_room * sizeof *wheel->chunks);
   }
-  struct timer *chunk = rt_alloc(TIMER_CHUNK * sizeof *chunk);
+  CHECK(wheel->chunks_count < TIMER_COUNT_MAX / TIMER_CHUNK);
+  struct timer *chunk = mem_lines(TIMER_CHUNK * sizeof *chunk);
   uint32_t base = wheel->chunks_count * TIMER_CHUNK;
   wheel->chunks[wheel->chunks_count++] = chunk;
   for (uint32_t i = TIMER_CHUNK; i-- > 0;) {
-    chunk[i].next = wheel->free;
+    link_set(&chunk[i].next, wheel->free);
     wheel->free = base + i;
   }
 }
 
 /* The slot for a due tick, as seen from the wheel's tick. The level is that of the highest byte in
- * which the two differ. */
+ * which the two differ. A timer moves down in the very tick in which that byte becomes equal, so
+ * this is also where an armed timer is. */
 static uint32_t slot_of(const struct timer_wheel *wheel, uint32_t due)
 {
   uint32_t now = (uint32_t)wheel->tick;
@@ -67,22 +82,21 @@ static void link_node(struct timer_wheel *wheel, uint32_t index)
 {
   struct timer *node = node_at(wheel, index);
   uint32_t slot = slot_of(wheel, node->due);
-  node->slot = slot;
   if (slot == TIMER_DUE) { /* keeps its order: appended */
-    node->next = TIMER_NONE;
-    node->prev = wheel->due_last;
+    link_set(&node->next, TIMER_NONE);
+    link_set(&node->prev, wheel->due_last);
     if (wheel->due_last == TIMER_NONE) {
       wheel->heads[TIMER_DUE] = index;
     } else {
-      node_at(wheel, wheel->due_last)->next = index;
+      link_set(&node_at(wheel, wheel->due_last)->next, index);
     }
     wheel->due_last = index;
     return;
   }
-  node->prev = TIMER_NONE;
-  node->next = wheel->heads[slot];
-  if (node->next != TIMER_NONE) {
-    node_at(wheel, node->next)->prev = index;
+  link_set(&node->prev, TIMER_NONE);
+  link_set(&node->next, wheel->heads[slot]);
+  if (link_get(&node->next) != TIMER_NONE) {
+    link_set(&node_at(wheel, link_get(&node->next))->prev, index);
   }
   wheel->heads[slot] = index;
   wheel->used[slot / TIMER_SLOTS][slot % TIMER_SLOTS / 64] |= 1ull << (slot % 64);
@@ -91,31 +105,32 @@ static void link_node(struct timer_wheel *wheel, uint32_t index)
 static void unlink_node(struct timer_wheel *wheel, uint32_t index)
 {
   struct timer *node = node_at(wheel, index);
-  uint32_t slot = node->slot;
-  if (node->next != TIMER_NONE) {
-    node_at(wheel, node->next)->prev = node->prev;
+  uint32_t slot = slot_of(wheel, node->due);
+  if (link_get(&node->next) != TIMER_NONE) {
+    link_set(&node_at(wheel, link_get(&node->next))->prev, link_get(&node->prev));
   } else if (slot == TIMER_DUE) {
-    wheel->due_last = node->prev;
+    wheel->due_last = link_get(&node->prev);
   }
-  if (node->prev != TIMER_NONE) {
-    node_at(wheel, node->prev)->next = node->next;
+  if (link_get(&node->prev) != TIMER_NONE) {
+    link_set(&node_at(wheel, link_get(&node->prev))->next, link_get(&node->next));
     return;
   }
-  wheel->heads[slot] = node->next;
-  if (node->next == TIMER_NONE && slot != TIMER_DUE) {
+  CHECK(wheel->heads[slot] == index);
+  wheel->heads[slot] = link_get(&node->next);
+  if (link_get(&node->next) == TIMER_NONE && slot != TIMER_DUE) {
     wheel->used[slot / TIMER_SLOTS][slot % TIMER_SLOTS / 64] &= ~(1ull << (slot % 64));
   }
 }
 
 static void owner_unlink(struct timer_wheel *wheel, const struct timer *node, uint32_t *owner_list)
 {
-  if (node->owner_next != TIMER_NONE) {
-    node_at(wheel, node->owner_next)->owner_prev = node->owner_prev;
+  if (link_get(&node->owner_next) != TIMER_NONE) {
+    link_set(&node_at(wheel, link_get(&node->owner_next))->owner_prev, link_get(&node->owner_prev));
   }
-  if (node->owner_prev != TIMER_NONE) {
-    node_at(wheel, node->owner_prev)->owner_next = node->owner_next;
+  if (link_get(&node->owner_prev) != TIMER_NONE) {
+    link_set(&node_at(wheel, link_get(&node->owner_prev))->owner_next, link_get(&node->owner_next));
   } else {
-    *owner_list = node->owner_next;
+    *owner_list = link_get(&node->owner_next);
   }
 }
 
@@ -124,7 +139,7 @@ static void release(struct timer_wheel *wheel, uint32_t index)
   struct timer *node = node_at(wheel, index);
   CHECK((node->generation & 1u) == 1u);
   node->generation++;
-  node->next = wheel->free;
+  link_set(&node->next, wheel->free);
   wheel->free = index;
   wheel->count--;
 }
@@ -143,16 +158,16 @@ uint64_t timer_arm(struct timer_wheel *wheel, uint64_t due, uint32_t actor, uint
   }
   uint32_t index = wheel->free;
   struct timer *node = node_at(wheel, index);
-  wheel->free = node->next;
+  wheel->free = link_get(&node->next);
   wheel->count++;
   node->actor = actor;
   node->cookie = cookie;
   node->due = (uint32_t)due;
   node->generation++;
-  node->owner_prev = TIMER_NONE;
-  node->owner_next = *owner_list;
-  if (node->owner_next != TIMER_NONE) {
-    node_at(wheel, node->owner_next)->owner_prev = index;
+  link_set(&node->owner_prev, TIMER_NONE);
+  link_set(&node->owner_next, *owner_list);
+  if (link_get(&node->owner_next) != TIMER_NONE) {
+    link_set(&node_at(wheel, link_get(&node->owner_next))->owner_prev, index);
   }
   *owner_list = index;
   link_node(wheel, index);
@@ -183,7 +198,7 @@ void timer_disarm_all(struct timer_wheel *wheel, uint32_t *owner_list)
 {
   while (*owner_list != TIMER_NONE) {
     uint32_t index = *owner_list;
-    *owner_list = node_at(wheel, index)->owner_next;
+    *owner_list = link_get(&node_at(wheel, index)->owner_next);
     unlink_node(wheel, index);
     release(wheel, index);
   }
@@ -200,13 +215,13 @@ static void spread(struct timer_wheel *wheel, uint32_t slot)
   wheel->used[slot / TIMER_SLOTS][slot % TIMER_SLOTS / 64] &= ~(1ull << (slot % 64));
   while (index != TIMER_NONE) {
     struct timer *node = node_at(wheel, index);
-    uint32_t next = node->next;
-    node->next = oldest;
+    uint32_t next = link_get(&node->next);
+    link_set(&node->next, oldest);
     oldest = index;
     index = next;
   }
   while (oldest != TIMER_NONE) {
-    uint32_t next = node_at(wheel, oldest)->next;
+    uint32_t next = link_get(&node_at(wheel, oldest)->next);
     link_node(wheel, oldest);
     oldest = next;
   }

@@ -1,9 +1,10 @@
 /* timer.h - hierarchical timer wheel of a loop, 1 ms coarse.
  *
  * Owner: one loop. Time source: the caller hands in ticks (milliseconds since the loop began).
- * Limits: 2^31 - 1 ticks ahead (24 days); the number of timers is bounded by the actors' own use.
+ * Limits: 2^31 - 1 ticks ahead (24 days); 16 million timers, far more than a loop has actors.
  * Four levels of 256 slots: arming and stopping cost the same however many timers there are. Each
- * timer is also in its actor's list, so that the death of the actor stops it. 40 bytes each. */
+ * timer is also in its actor's list, so that the death of the actor stops it. 32 bytes each: two to
+ * a cache line. */
 #ifndef HOLDFAST_RUNTIME_TIMER_H
 #define HOLDFAST_RUNTIME_TIMER_H
 
@@ -15,15 +16,21 @@
 #define TIMER_SLOTS 256u
 #define TIMER_TICKS_MAX ((uint64_t)INT32_MAX)
 
+/* The number of a timer in three bytes; TIMER_NONE as TIMER_COUNT_MAX. */
+struct timer_link {
+  uint8_t bytes[3];
+};
+#define TIMER_COUNT_MAX 0xFFFFFFu
+
 struct timer {
-  uint32_t next, prev;             /* in its slot; `prev` of the first one is TIMER_NONE */
-  uint32_t owner_next, owner_prev; /* in its actor's list */
-  uint32_t actor;                  /* slot of the actor */
-  uint32_t generation;             /* odd while armed; tells a stale handle from a live one */
-  uint32_t due;                    /* tick, low 32 bits */
-  uint32_t slot;                   /* level * 256 + slot, or TIMER_DUE */
+  struct timer_link next, prev;             /* in its slot; the first one has no `prev` */
+  struct timer_link owner_next, owner_prev; /* in its actor's list */
+  uint32_t actor;                           /* slot of the actor */
+  uint32_t generation; /* odd while armed; tells a stale handle from a live one */
+  uint32_t due;        /* tick, low 32 bits; with the wheel's tick it tells the slot */
   uint64_t cookie;
 };
+_Static_assert(sizeof(struct timer) == 32, "two timers share a cache line, none lies in two");
 
 #define TIMER_DUE (TIMER_LEVELS * TIMER_SLOTS)
 #define TIMER_CHUNK 1024u

@@ -1,13 +1,16 @@
-/* Clock, table and finish line of the runtime's micro benchmarks. */
+/* Clock, cores, memory and finish line of the runtime's measurements. */
 #include "rt_bench.h"
 
 #include "holdfast/check.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define METRICS_SIZE 65536u
 
@@ -22,32 +25,52 @@ uint64_t bench_ns(void)
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void bench_head(void)
+void bench_pin(unsigned core)
 {
-  printf("%-44s %10s %10s  %-10s %s\n", "measurement", "best", "median", "unit", "goal");
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(core % (unsigned)sysconf(_SC_NPROCESSORS_ONLN), &cores);
+  pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
 }
 
-void bench_add(struct bench_row *row, double value)
+void bench_unpin(void)
 {
-  CHECK(row->count < BENCH_RUNS_MAX);
-  row->values[row->count++] = value;
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  for (unsigned i = 0; i < CPU_SETSIZE; i++) {
+    CPU_SET(i, &cores);
+  }
+  pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
 }
 
-static int by_size(const void *a, const void *b)
+void bench_loop_pin(void *arg, rt_ctx *ctx)
 {
-  const double *x = a;
-  const double *y = b;
-  return (*x > *y) - (*x < *y);
+  (void)arg;
+  bench_pin(rt_loop_index(ctx));
 }
 
-void bench_print(struct bench_row *row)
+void bench_pause(uint64_t span_ns)
 {
-  CHECK(row->count > 0);
-  qsort(row->values, row->count, sizeof row->values[0], by_size);
-  double best = row->values[row->more_is_better ? row->count - 1 : 0];
-  printf("%-44s %10.3g %10.3g  %-10s %s\n", row->name, best, row->values[row->count / 2], row->unit,
-         row->goal);
-  fflush(stdout);
+  uint64_t start_ns = bench_ns();
+  while (bench_ns() - start_ns < span_ns) {
+  }
+}
+
+uint64_t bench_memory(void)
+{
+  char line[128];
+  unsigned long long kib = 0;
+  FILE *file = fopen("/proc/self/smaps_rollup", "r");
+  CHECK(file != NULL);
+  while (fgets(line, sizeof line, file) != NULL) {
+    if (strncmp(line, "Anonymous:", 10) == 0) {
+      kib = strtoull(line + 10, NULL, 10);
+      break;
+    }
+  }
+  fclose(file);
+  CHECK(kib > 0);
+  return kib * 1024;
 }
 
 static int by_value(const void *a, const void *b)
@@ -103,6 +126,12 @@ double bench_series(const char *series)
   return 0;
 }
 
+void bench_keep(rt *runtime)
+{
+  metrics_size = 0;
+  rt_metrics_write(runtime, keep_metrics, NULL);
+}
+
 uint64_t bench_run(const struct rt_config *config, rt_id to, uint16_t op, uint64_t word)
 {
   struct rt_driver *driver = driver_uv_new();
@@ -114,8 +143,7 @@ uint64_t bench_run(const struct rt_config *config, rt_id to, uint16_t op, uint64
   CHECK(status == RT_OK);
   bench_line_wait();
   uint64_t took_ns = bench_ns() - start_ns;
-  metrics_size = 0;
-  rt_metrics_write(runtime, keep_metrics, NULL);
+  bench_keep(runtime);
   rt_stop(runtime, 5000000);
   bool is_clean = rt_join(runtime);
   CHECK(is_clean);

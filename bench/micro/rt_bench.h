@@ -1,30 +1,22 @@
-/* rt_bench.h - what the micro benchmarks of the runtime share: a clock, a table, a finish line.
- *
- * Each benchmark is a plain program that prints one row for each measurement: the best and the
- * median of its runs beside the goal. Other load on the machine moves the median, not the best. */
+/* rt_bench.h - what the measurements of the runtime share: clock, cores, memory, a finish line. */
 #ifndef HOLDFAST_BENCH_RT_BENCH_H
 #define HOLDFAST_BENCH_RT_BENCH_H
 
 #include "holdfast/driver.h"
 #include "holdfast/rt.h"
 
-#define BENCH_RUNS_MAX 15u
-
 uint64_t bench_ns(void);
 
-/* One measurement: `unit` of each run. */
-struct bench_row {
-  const char *name;
-  const char *unit;
-  const char *goal;
-  double values[BENCH_RUNS_MAX];
-  unsigned count;
-  bool more_is_better;
-};
+/* The calling thread stays on one core from here on, or goes where it likes again. */
+void bench_pin(unsigned core);
+void bench_unpin(void);
+/* For loop_start of rt_config: each loop on a core of its own. */
+void bench_loop_pin(void *arg, rt_ctx *ctx);
+/* Passes the time without sleeping. */
+void bench_pause(uint64_t span_ns);
+/* Anonymous memory of the process, in bytes. */
+uint64_t bench_memory(void);
 
-void bench_head(void);
-void bench_add(struct bench_row *row, double value);
-void bench_print(struct bench_row *row);
 /* Sorts `values`; then the value below which `share` (0..1) of them lie. */
 uint64_t bench_percentile(uint64_t *values, unsigned count, double share);
 
@@ -36,6 +28,8 @@ double bench_series(const char *series);
 /* The finish line by itself: bench_line_wait returns once for each bench_finish. */
 void bench_line_init(void);
 void bench_line_wait(void);
+/* Keeps the metrics of a runtime for bench_series. */
+void bench_keep(rt *runtime);
 /* Any thread: the measurement is over. */
 void bench_finish(void);
 

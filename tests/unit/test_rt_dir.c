@@ -83,6 +83,33 @@ static void test_dir_when_ids_come_and_go_then_it_agrees_with_the_model(void **s
   rt_free(present);
 }
 
+static void test_dir_when_nearly_all_leave_then_its_table_shrinks_and_the_rest_is_found(
+  void **state)
+{
+  struct dir dir;
+  (void)state;
+  dir_init(&dir);
+  uint64_t smallest = dir.mask;
+  for (uint64_t i = 0; i < IDS; i++) {
+    dir_insert(&dir, id_of(i), mark(i));
+  }
+  uint64_t largest = dir.mask;
+  for (uint64_t i = 0; i < IDS - 10; i++) {
+    dir_remove(&dir, id_of(i));
+    assert_null(find(&dir, id_of(i)));
+    assert_ptr_equal(find(&dir, id_of(IDS - 1 - i % 10)), mark(IDS - 1 - i % 10));
+  }
+  assert_true(largest > 8 * smallest && dir.mask <= 4 * smallest + 3);
+  assert_int_equal(dir.count, 10);
+  for (uint64_t i = 0; i < IDS - 10; i++) { /* and grows again, from halfway through a move too */
+    dir_insert(&dir, id_of(i), mark(i));
+  }
+  for (uint64_t i = 0; i < IDS; i++) {
+    assert_ptr_equal(find(&dir, id_of(i)), mark(i));
+  }
+  dir_deinit(&dir);
+}
+
 /* ---- slab ------------------------------------------------------------------------------------ */
 
 static void test_slab_when_blocks_are_taken_then_they_are_zero_and_keep_their_slots(void **state)
@@ -165,6 +192,7 @@ static void test_slab_next_when_blocks_are_missing_then_it_skips_them(void **sta
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_dir_when_nearly_all_leave_then_its_table_shrinks_and_the_rest_is_found),
     cmocka_unit_test(test_dir_when_it_grows_then_every_id_is_found_at_every_moment),
     cmocka_unit_test(test_dir_when_ids_come_and_go_then_it_agrees_with_the_model),
     cmocka_unit_test(test_slab_when_blocks_are_taken_then_they_are_zero_and_keep_their_slots),

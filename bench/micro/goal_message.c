@@ -1,18 +1,21 @@
-/* Messages between actors: ping-pong, counting and fork-join on one loop and across two. */
+/* Messages between actors: ping-pong, counting and fork-join on one loop and across two; and how
+ * long one hop between two loops takes while both are awake. */
+#include "goals.h"
 #include "holdfast/check.h"
+#include "limits.h"
 #include "rt_bench.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <stdio.h>
-
-#define RUNS 5u
+#define HIT_COUNT 5000000u
+#define HOP_COUNT 400000u
+#define SEND_COUNT 10000000u
+#define ROUNDS 300u
 #define FORK 10000u
-#define WINDOW 4096u /* tells that may be on their way at once, cross-loop counting */
+#define WINDOW 4096u /* tells that may be on their way at once, counting */
 #define CREDIT 1024u /* the counter gives that many back at a time */
+#define HOPS 100u    /* timed together: one alone is shorter than two readings of the clock */
+#define HOP_SAMPLES (HOP_COUNT / HOPS)
 
 enum { KIND_PLAYER = 1 };
-
 enum {
   OP_SERVE = RT_OP_APP, /* u[0]: how many hits; u[1]: the other's id */
   OP_HIT,               /* u[0]: how many are left */
@@ -30,6 +33,9 @@ struct player {
 };
 
 static unsigned far_shard; /* 0: the other side is on the same loop */
+/* Nanoseconds of each HOPS hops. Written by whoever has the ball, on either loop. */
+static uint64_t hop_samples[HOP_SAMPLES];
+static uint64_t hop_since_ns;
 
 static rt_id other(uint64_t serial)
 {
@@ -50,6 +56,11 @@ static void tell(rt_ctx *ctx, rt_id to, uint16_t op, uint64_t word)
 static void on_hit(rt_ctx *ctx, const rt_env *env)
 {
   uint64_t left = env->payload.u[0];
+  if (far_shard != 0 && left % HOPS == 0) {
+    uint64_t now_ns = bench_ns();
+    hop_samples[left / HOPS % HOP_SAMPLES] = now_ns - hop_since_ns;
+    hop_since_ns = now_ns;
+  }
   if (left == 0) {
     bench_finish();
   } else {
@@ -143,42 +154,43 @@ static const rt_class player_class = {
   .name = "player", .kind = KIND_PLAYER, .state_bytes = sizeof(struct player), .handle = handle};
 static const rt_class *const classes[] = {&player_class, NULL};
 
-/* Each loop on a core of its own, as the figures that it is compared with were measured. */
-static void pin(void *arg, rt_ctx *ctx)
+static double run(unsigned loops, uint16_t op, uint64_t word)
 {
-  cpu_set_t core;
-  (void)arg;
-  CPU_ZERO(&core);
-  CPU_SET(rt_loop_index(ctx), &core);
-  pthread_setaffinity_np(pthread_self(), sizeof core, &core);
-}
-
-static void measure(const char *name, const char *goal, unsigned loops, uint16_t op, uint64_t word,
-                    uint64_t messages)
-{
-  const struct rt_config config = {
-    .loops = loops, .shards = 2, .classes = classes, .live_actors_max = 100000, .loop_start = pin};
-  struct bench_row row = {.name = name, .unit = "M msg/s", .goal = goal, .more_is_better = true};
+  const struct rt_config config = {.loops = loops,
+                                   .shards = 2,
+                                   .classes = classes,
+                                   .live_actors_max = 100000,
+                                   .loop_start = bench_loop_pin};
   far_shard = loops - 1;
-  for (unsigned i = 0; i < RUNS; i++) {
-    uint64_t took_ns = bench_run(&config, near_one(1), op, word);
-    bench_add(&row, (double)messages * 1000.0 / (double)took_ns);
-  }
-  bench_print(&row);
-  if (loops > 1) {
-    printf("%-44s %10.3g\n", "  kicks for each message, last run",
-           bench_series("rt_wakes_total") / (double)messages);
-  }
+  return (double)bench_run(&config, near_one(1), op, word);
 }
 
-int main(void)
+static double rate(uint64_t messages, double took_ns)
 {
-  bench_head();
-  measure("one loop: ping-pong", ">= 35", 1, OP_SERVE, 5000000, 5000000);
-  measure("one loop: counting", ">= 45", 1, OP_SEND, 10000000, 10000000);
-  measure("one loop: fork-join of 10k actors", ">= 35", 1, OP_FORK, 500, 500ull * FORK);
-  measure("two loops: ping-pong", ">= 3.3", 2, OP_SERVE, 300000, 300000);
-  measure("two loops: counting, window 4096", ">= 24", 2, OP_SEND, 10000000, 10000000);
-  measure("two loops: fork-join of 10k actors", "-", 2, OP_FORK, 200, 200ull * FORK);
-  return 0;
+  return (double)messages * 1000.0 / took_ns;
+}
+
+void goal_message_repeat(void)
+{
+  goal_ours(GOAL_PING, rate(HIT_COUNT, run(1, OP_SERVE, HIT_COUNT)));
+  goal_limit(GOAL_PING, rate(HIT_COUNT, limit_ping(HIT_COUNT)));
+  goal_ours(GOAL_COUNT, rate(SEND_COUNT, run(1, OP_SEND, SEND_COUNT)));
+  goal_limit(GOAL_COUNT, rate(SEND_COUNT, limit_count(SEND_COUNT, WINDOW)));
+  goal_ours(GOAL_FORK, rate(ROUNDS * FORK, run(1, OP_FORK, ROUNDS)));
+  goal_limit(GOAL_FORK, rate(ROUNDS * FORK, limit_fork(ROUNDS, FORK)));
+  goal_ours(GOAL_COUNT2, rate(SEND_COUNT, run(2, OP_SEND, SEND_COUNT)));
+  goal_ours(GOAL_KICKS, bench_series("rt_wakes_total") / SEND_COUNT);
+  goal_limit(GOAL_COUNT2, rate(SEND_COUNT, limit_ring(SEND_COUNT, 64)));
+}
+
+void goal_hop_repeat(void)
+{
+  hop_since_ns = bench_ns();
+  goal_ours(GOAL_HOP_RATE, rate(HOP_COUNT, run(2, OP_SERVE, HOP_COUNT)));
+  hop_samples[0] = hop_samples[1]; /* the first block began before the loops did */
+  goal_ours(GOAL_HOP, (double)bench_percentile(hop_samples, HOP_SAMPLES, 0.5) / HOPS);
+  double hop_ns;
+  double mean_ns = limit_line_hop(&hop_ns);
+  goal_limit(GOAL_HOP, hop_ns);
+  goal_limit(GOAL_HOP_RATE, 1000 / mean_ns);
 }

@@ -1,0 +1,270 @@
+/* test_pg_port.c - the PostgreSQL port on the loops: many requests at a time, a server that is
+ * away, a replica that is behind, and an end with requests under way.
+ * ctest: timeout=300 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "adapters/store_postgres/pg_engine.h"
+#include "tests/support/cut_proxy.h"
+#include "tests/support/port_engine.h"
+#include "tests/support/store_fixture.h"
+
+#define READS 500u
+
+struct scene {
+  struct store_world world;
+  struct store_engine *engine; /* through the proxy */
+  struct cut_proxy *proxy;
+};
+
+static struct store_engine *through_port(const char *dsn, const char *replica_dsn)
+{
+  struct store_postgres_config config = fixture_postgres_config(dsn);
+  struct store_engine *engine;
+  struct port_engine_config port = {.partition_bits = FIXTURE_PARTITION_BITS,
+                                    .loops = 2,
+                                    .loop_begin = store_postgres_port_loop_begin,
+                                    .loop_end = store_postgres_port_loop_end,
+                                    .port_free = store_postgres_port_free};
+  char why[256] = "";
+
+  config.replica_dsn = replica_dsn;
+  config.commits = 2;
+  config.statement_timeout_us = 2000000;
+  if (store_postgres_open(&config, &engine, why) != HF_OK)
+    fail_msg("the PostgreSQL store does not open: %s", why);
+  port.port = store_postgres_port_new(engine, &config, 2);
+  return port_engine_new(&port);
+}
+
+static int setup(void **state)
+{
+  struct scene *scene = rt_alloc(sizeof *scene);
+  char name[32], dsn[PG_CLUSTER_DSN_SIZE];
+
+  *state = scene;
+  fixture_database(name);
+  scene->proxy = cut_proxy_new(pg_cluster_port(fixture_server()));
+  (void)snprintf(dsn, sizeof dsn, "host=127.0.0.1 port=%d dbname=%s user=holdfast",
+                 cut_proxy_port(scene->proxy), name);
+  scene->engine = through_port(dsn, NULL);
+  world_init(&scene->world, scene->engine);
+  return 0;
+}
+
+static int teardown(void **state)
+{
+  struct scene *scene = *state;
+
+  world_deinit(&scene->world);
+  scene->engine->ops->close(scene->engine);
+  cut_proxy_free(scene->proxy);
+  rt_free(scene);
+  return 0;
+}
+
+static struct store_request *load_of(const struct world_user *user)
+{
+  struct store_request *request = store_request_new(STORE_LOAD_USER);
+
+  request->load_user.id = user->row.id;
+  return request;
+}
+
+static void test_reads_when_hundreds_at_a_time_then_each_its_own_answer(void **state)
+{
+  struct scene *scene = *state;
+  struct store_request *requests[READS];
+  struct world_user *users[10];
+
+  for (uint32_t i = 0; i < 10; i++) {
+    users[i] = world_user_add(&scene->world, i % 4, NULL, NULL);
+    world_simple(&scene->world, users[i], LEDGER_T_GRANT, 1, 1 + i);
+  }
+  world_must_commit(&scene->world);
+  for (unsigned i = 0; i < READS; i++) {
+    requests[i] = i % 50 == 49 ? store_request_new(STORE_PROJECT) : load_of(users[i % 10]);
+    if (i % 50 == 49)
+      requests[i]->project.limit = 10;
+    port_engine_submit(scene->engine, i % 2, requests[i]);
+  }
+  for (unsigned i = 0; i < READS; i++) {
+    port_engine_await(scene->engine, requests[i]);
+    assert_int_equal(requests[i]->status, STORE_OK);
+    if (requests[i]->kind == STORE_LOAD_USER) {
+      assert_int_equal(requests[i]->load_user.out.row.id, users[i % 10]->row.id);
+      assert_int_equal(requests[i]->load_user.out.entries_count, 1);
+    }
+    store_request_free(requests[i]);
+  }
+}
+
+/* The second one follows the first, so it must not overtake it on another session. */
+static void test_commits_when_of_one_partition_then_in_order_though_there_are_two_sessions(
+  void **state)
+{
+  enum { COMMITS = 20 };
+  struct scene *scene = *state;
+  struct world_user *user = world_user_add(&scene->world, 0, NULL, NULL);
+  struct store_request *requests[COMMITS];
+
+  world_simple(&scene->world, user, LEDGER_T_GRANT, 1, 1000);
+  world_must_commit(&scene->world);
+  for (unsigned i = 0; i < COMMITS; i++) {
+    world_simple(&scene->world, user, LEDGER_T_SPEND, 1, 1);
+    requests[i] = world_commit_build(&scene->world);
+    world_commit_assume(&scene->world, requests[i]);
+  }
+  for (unsigned i = 0; i < COMMITS; i++)
+    port_engine_submit(scene->engine, 0, requests[i]);
+  for (unsigned i = 0; i < COMMITS; i++) {
+    port_engine_await(scene->engine, requests[i]);
+    assert_int_equal(requests[i]->status, STORE_OK);
+    assert_true(requests[i]->commit.leads);
+    assert_true(requests[i]->commit.commit_us > 0);
+    store_request_free(requests[i]);
+  }
+}
+
+static enum store_status status_of(struct scene *scene, struct store_request *request)
+{
+  enum store_status status;
+
+  scene->engine->ops->execute(scene->engine, request);
+  status = (enum store_status)request->status;
+  store_request_free(request);
+  return status;
+}
+
+/* Each loop has its own sessions: all are back when every partition opens. */
+static void take_over_patiently(struct scene *scene)
+{
+  for (uint32_t i = 0; i < 1u << FIXTURE_PARTITION_BITS; i++) {
+    enum store_status status;
+
+    do {
+      struct store_request *request = store_request_new(STORE_OPEN_PARTITION);
+
+      request->open_partition.partition = i;
+      status = status_of(scene, request);
+    } while (status == STORE_UNAVAILABLE);
+    assert_int_equal(status, STORE_OK);
+  }
+  world_take_over(&scene->world);
+}
+
+static void test_requests_when_the_server_is_away_then_unavailable_and_well_again_later(
+  void **state)
+{
+  struct scene *scene = *state;
+  struct world_user *user = world_user_add(&scene->world, 0, NULL, NULL);
+  struct world_mark mark;
+  struct store_request *request;
+
+  world_simple(&scene->world, user, LEDGER_T_GRANT, 1, 1000);
+  world_must_commit(&scene->world);
+  mark = world_mark(user);
+  pg_cluster_stop(fixture_server(), PG_CLUSTER_FAST);
+  world_simple(&scene->world, user, LEDGER_T_SPEND, 1, 1);
+  request = world_commit_build(&scene->world);
+  assert_int_equal(status_of(scene, request), STORE_UNAVAILABLE);
+  assert_int_equal(status_of(scene, load_of(user)), STORE_UNAVAILABLE);
+  pg_cluster_start(fixture_server());
+  while (status_of(scene, load_of(user)) != STORE_OK)
+    ; /* each waits for a connection */
+  world_back(&mark);
+  take_over_patiently(scene);
+  mark = world_mark(user);
+  world_simple(&scene->world, user, LEDGER_T_SPEND, 1, 1);
+  while (world_commit(&scene->world) != STORE_OK) { /* its session may need another moment */
+    world_back(&mark);
+    mark = world_mark(user);
+    world_simple(&scene->world, user, LEDGER_T_SPEND, 1, 1);
+  }
+  ledger_user_deinit(&mark.state);
+}
+
+/* What nobody waits for is freed by the port when its loop ends. */
+static void test_end_when_requests_are_under_way_then_freed(void **state)
+{
+  struct scene *scene = *state;
+  struct world_user *user = world_user_add(&scene->world, 0, NULL, NULL);
+
+  world_must_commit(&scene->world);
+  cut_proxy_arm(scene->proxy, CUT_SILENT);
+  for (unsigned i = 0; i < 200; i++)
+    port_engine_submit(scene->engine, 0, load_of(user));
+}
+
+/* How many entries the journal of partition 0 has, for whoever answers. */
+static size_t entries_of(struct store_engine *engine)
+{
+  struct store_request *request = store_request_new(STORE_SCAN);
+  size_t count;
+
+  request->scan.from_seq = 1;
+  request->scan.limit = 10;
+  engine->ops->execute(engine, request);
+  count = request->status == STORE_OK ? request->scan.entries_count : SIZE_MAX;
+  store_request_free(request);
+  return count;
+}
+
+/* Another, empty database plays the replica: what it answers shows who was asked. It is no standby,
+ * so its lag is none. */
+static void test_history_when_a_replica_keeps_up_then_it_answers_until_it_is_gone(void **state)
+{
+  struct store_fixture *empty = rt_alloc(sizeof *empty);
+  struct store_world world;
+  struct store_engine *engine;
+  struct world_user *user;
+  struct cut_proxy *proxy = cut_proxy_new(pg_cluster_port(fixture_server()));
+  char name[32], dsn[PG_CLUSTER_DSN_SIZE], replica[PG_CLUSTER_DSN_SIZE];
+
+  (void)state;
+  fixture_engine_postgres(empty);
+  (void)snprintf(replica, sizeof replica, "host=127.0.0.1 port=%d dbname=%s user=holdfast",
+                 cut_proxy_port(proxy), empty->database);
+  fixture_database(name);
+  pg_cluster_dsn(fixture_server(), name, dsn);
+  engine = through_port(dsn, replica);
+  world_init(&world, engine);
+  user = world_user_add(&world, 0, NULL, NULL);
+  world_simple(&world, user, LEDGER_T_GRANT, 1, 5);
+  world_must_commit(&world);
+  while (entries_of(engine) != 0)
+    ; /* until the lag of each loop's replica was measured */
+  cut_proxy_refuse(proxy, 1);
+  do { /* until its sessions are gone, one after the other */
+    cut_proxy_arm(proxy, CUT_BEFORE);
+  } while (entries_of(engine) != 1);
+  world_deinit(&world);
+  engine->ops->close(engine);
+  cut_proxy_free(proxy);
+  fixture_engine_close(empty);
+  rt_free(empty);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(
+      test_reads_when_hundreds_at_a_time_then_each_its_own_answer, setup, teardown),
+    cmocka_unit_test_setup_teardown(
+      test_commits_when_of_one_partition_then_in_order_though_there_are_two_sessions, setup,
+      teardown),
+    cmocka_unit_test_setup_teardown(
+      test_requests_when_the_server_is_away_then_unavailable_and_well_again_later, setup,
+      teardown),
+    cmocka_unit_test_setup_teardown(test_end_when_requests_are_under_way_then_freed, setup,
+                                    teardown),
+    cmocka_unit_test(test_history_when_a_replica_keeps_up_then_it_answers_until_it_is_gone),
+  };
+  return cmocka_run_group_tests(tests, fixture_server_start, fixture_server_stop);
+}
