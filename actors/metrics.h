@@ -72,6 +72,8 @@
     "Partitions that were another node's and came here when it died")                              \
   X(BEATS_FAILED, "holdfast_lease_heartbeats_failed_total", "", COUNTER,                           \
     "Heartbeats of this node that the store did not take")                                         \
+  X(FORWARDED, "holdfast_forwarded_total", "", COUNTER,                                            \
+    "Asks that went to another node, because it has the partition")                                \
   X(BEAT_AGE, "holdfast_lease_heartbeat_age_seconds", "", SECONDS,                                 \
     "Since the last heartbeat that the store took was sent; 0 with an embedded store")
 

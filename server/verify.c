@@ -1,5 +1,5 @@
-/* Happy path: for each partition, some batches at a time: their refusals, then each of them with the
- *   journal beside.
+/* Happy path: for each partition, some batches at a time: their refusals, then each of them with
+ *   the journal beside.
  * Ways to fail: anything that does not follow is one finding; the store cannot be read (an error).
  * Invariant: an entry counts as checked only when its batch was. */
 #include "server/verify.h"

@@ -5,7 +5,7 @@
 
 static const struct frame_op ops[FRAME_OPS_MAX + 1u] = {
 #define X(name, number, answer, is_change) [number] = {HF_##name, HF_##answer, is_change},
-    FRAME_OPS(X)
+  FRAME_OPS(X)
 #undef X
 };
 

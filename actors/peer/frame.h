@@ -1,7 +1,7 @@
 /* frame.h - asks and answers as bytes, as one peer actor sends them to another. Pure.
  *
- * Layout: README.md. Everything of an ask travels that its receiver needs to judge it, everything of
- * an answer that its asker may look at. Decoding is strict: one encoding for each value, nothing
+ * Layout: README.md. Everything of an ask travels that its receiver needs to judge it, everything
+ * of an answer that its asker may look at. Decoding is strict: one encoding for each value, nothing
  * behind the end, every length bounded; what an actor would CHECK is refused here. Bytes of any
  * origin may be decoded.
  * Errors: a getter returns false and leaves nothing allocated. */

@@ -8,19 +8,24 @@ _Static_assert(USER_SERIAL_BITS <= RT_SERIAL_BITS, "a user's serial is its actor
 /* ---- an op ----------------------------------------------------------------------------------- */
 
 enum {
-  OP_KEY = 1, OP_FINAL = 2, OP_ASSET_KNOWN = 4, OP_ASSET_GIVEN = 8, OP_AMOUNT = 16,
-  OP_PAYEE_CLOSED = 32, OP_METADATA = 64, OP_ALL = 127
+  OP_KEY = 1,
+  OP_FINAL = 2,
+  OP_ASSET_KNOWN = 4,
+  OP_ASSET_GIVEN = 8,
+  OP_AMOUNT = 16,
+  OP_PAYEE_CLOSED = 32,
+  OP_METADATA = 64,
+  OP_ALL = 127
 };
 
 static void put_op(struct hf_bytes *bytes, const struct hf_op *op)
 {
   const struct ledger_command *command = &op->command;
-  unsigned marks = (op->has_key ? OP_KEY : 0u) | (command->final ? OP_FINAL : 0u) |
-                   (command->asset_known ? OP_ASSET_KNOWN : 0u) |
-                   (command->asset_given ? OP_ASSET_GIVEN : 0u) |
-                   (command->amount_given ? OP_AMOUNT : 0u) |
-                   (command->payee_closed ? OP_PAYEE_CLOSED : 0u) |
-                   (command->has_metadata ? OP_METADATA : 0u);
+  unsigned marks =
+    (op->has_key ? OP_KEY : 0u) | (command->final ? OP_FINAL : 0u) |
+    (command->asset_known ? OP_ASSET_KNOWN : 0u) | (command->asset_given ? OP_ASSET_GIVEN : 0u) |
+    (command->amount_given ? OP_AMOUNT : 0u) | (command->payee_closed ? OP_PAYEE_CLOSED : 0u) |
+    (command->has_metadata ? OP_METADATA : 0u);
   hf_bytes_put_u8(bytes, (uint8_t)marks);
   hf_bytes_put_varint(bytes, op->user);
   hf_bytes_put_u8(bytes, command->type);
@@ -182,8 +187,13 @@ static struct hf_op *get_group(struct hf_reader *reader, unsigned partition_bits
 
 /* ---- the others ------------------------------------------------------------------------------ */
 
-enum { CREATE_KEY = 1, CREATE_EXTERNAL_ID = 2, CREATE_EXISTING = 4, CREATE_PROFILE = 8,
-       CREATE_ALL = 15 };
+enum {
+  CREATE_KEY = 1,
+  CREATE_EXTERNAL_ID = 2,
+  CREATE_EXISTING = 4,
+  CREATE_PROFILE = 8,
+  CREATE_ALL = 15
+};
 
 static void put_create(struct hf_bytes *bytes, const struct hf_create *create)
 {
@@ -206,12 +216,11 @@ static void put_create(struct hf_bytes *bytes, const struct hf_create *create)
 static bool create_is_sound(const struct hf_create *create, const struct frame_ask *ask,
                             unsigned partition_bits)
 {
-  struct hf_hash digest =
-      hf_external_id_digest(create->external_id, strlen(create->external_id));
-  bool id_is_there = create->has_external_id &&
-                     hf_digest_partition(&digest, partition_bits) == ask->partition;
+  struct hf_hash digest = hf_external_id_digest(create->external_id, strlen(create->external_id));
+  bool id_is_there =
+    create->has_external_id && hf_digest_partition(&digest, partition_bits) == ask->partition;
   bool key_is_there =
-      create->has_key && hf_digest_partition(&create->key, partition_bits) == ask->partition;
+    create->has_key && hf_digest_partition(&create->key, partition_bits) == ask->partition;
   if (create->kind > HF_USER_REGISTERED || (create->has_external_id && create->external_id[0] == 0))
     return false;
   if (frame_op(ask->op)->op == HF_RESERVE)
@@ -238,8 +247,7 @@ static struct hf_create *get_create(struct hf_reader *reader, const struct frame
   struct store_text profile = {NULL, 0};
   if ((marks & CREATE_PROFILE) != 0)
     profile = get_json(reader);
-  if (marks > CREATE_ALL || create->created_us < 0 ||
-      !create_is_sound(create, ask, partition_bits))
+  if (marks > CREATE_ALL || create->created_us < 0 || !create_is_sound(create, ask, partition_bits))
     reader->failed = true;
   if (reader->failed || profile.at == NULL)
     return create;
@@ -258,18 +266,18 @@ static struct hf_catalog_change *get_change(struct hf_reader *reader)
     get_asset(reader, &change->asset);
   else
     get_key(reader, &change->key);
-  bool named = change->kind == CATALOG_ADD_ASSET ? change->asset.code[0] != '\0'
-                                                 : change->key.id[0] != '\0';
+  bool named =
+    change->kind == CATALOG_ADD_ASSET ? change->asset.code[0] != '\0' : change->key.id[0] != '\0';
   if (!named)
     reader->failed = true;
   return change;
 }
 
-static struct hf_peek *get_peek(struct hf_reader *reader, unsigned partition_bits)
+static struct hf_peek *get_peek(struct hf_reader *reader, bool change, unsigned partition_bits)
 {
   struct hf_peek *peek = rt_alloc(sizeof *peek);
   peek->user = get_user(reader, partition_bits);
-  peek->status = (uint8_t)get_up_to(reader, LEDGER_CLOSED);
+  peek->status = (uint8_t)get_up_to(reader, change ? LEDGER_CLOSED : LEDGER_OPEN);
   if (peek->user == 0)
     reader->failed = true;
   return peek;
@@ -300,7 +308,7 @@ static void put_payload(struct hf_bytes *bytes, const struct frame_ask *ask)
     const struct hf_peek *peek = ask->payload;
     bool change = frame_op(ask->op)->op == HF_SET_STATUS;
     hf_bytes_put_varint(bytes, peek->user);
-    hf_bytes_put_varint(bytes, change ? peek->status : 0);
+    hf_bytes_put_varint(bytes, change ? peek->status : LEDGER_OPEN);
     break;
   }
   case HF_CREATE:
@@ -346,7 +354,7 @@ static void *get_payload(struct hf_reader *reader, const struct frame_ask *ask,
     return payload;
   case HF_PEEK:
   case HF_SET_STATUS:
-    payload = get_peek(reader, partition_bits);
+    payload = get_peek(reader, frame_op(ask->op)->op == HF_SET_STATUS, partition_bits);
     *ret_user = ((struct hf_peek *)payload)->user;
     return payload;
   case HF_CREATE:

@@ -95,8 +95,7 @@ static void put_entry(struct hf_bytes *bytes, const struct ledger_entry *entry)
   bytes->at[before + 1u] = (uint8_t)(size >> 8);
 }
 
-static void get_entry(struct hf_reader *reader, unsigned partition_bits,
-                      struct ledger_entry *entry)
+static void get_entry(struct hf_reader *reader, unsigned partition_bits, struct ledger_entry *entry)
 {
   struct ledger_other others[LEDGER_ASSETS_MAX];
   struct hf_hash hash;
@@ -198,7 +197,7 @@ static void get_reversals(struct hf_reader *reader, struct store_op *known)
   void *all = NULL;
   for (size_t i = 0; i < count && !reader->failed; i++) {
     struct store_reversal_row *row =
-        hf_arena_push(&known->arena, &all, &known->reversals_count, &room, sizeof *row);
+      hf_arena_push(&known->arena, &all, &known->reversals_count, &room, sizeof *row);
     row->original = get_id(reader);
     row->op = get_id(reader);
     row->amount = hf_read_amount(reader);

@@ -34,8 +34,8 @@ static void frame_come(rt_ctx *ctx, struct peer_actor *peer, struct link_frame *
   enum frame_kind kind;
   uint64_t number;
   bool inbound = link_is_inbound(frame->link);
-  bool sound = frame_peek(frame->bytes, frame->size, &kind, &number) &&
-               (kind == FRAME_ASK) == inbound;
+  bool sound =
+    frame_peek(frame->bytes, frame->size, &kind, &number) && (kind == FRAME_ASK) == inbound;
   if (sound)
     sound = inbound ? peer_in_ask(ctx, peer, frame) : peer_out_answer(ctx, peer, number, frame);
   if (!sound) {
@@ -77,7 +77,10 @@ static rt_status peer_handle(rt_ctx *ctx, void *state, const rt_env *env)
     peer->stopping = true;
     break;
   default:
-    peer_in_reply(ctx, peer, env);
+    if (env->payload.p.ptr == NULL) /* the one ask of this node's own that has no payload */
+      peer_out_learnt(ctx, peer, env->op == HF_LEARN_DONE);
+    else
+      peer_in_reply(ctx, peer, env);
     break;
   }
   return RT_OK;
@@ -124,15 +127,15 @@ static void peer_drop(const rt_env *env)
 static const uint8_t peer_may_ask[] = {HF_KIND_USER, HF_KIND_NAMES, HF_KIND_CATALOG, 0};
 
 const rt_class hf_peer_class = {
-    .name = "peer",
-    .kind = HF_KIND_PEER,
-    .flags = RT_CLASS_PER_LOOP,
-    .state_bytes = sizeof(struct peer_actor),
-    .may_ask = peer_may_ask,
-    .handle = peer_handle,
-    .idle = peer_idle,
-    .passivate = peer_passivate,
-    .turn_end = peer_turn_end,
-    .check = peer_check,
-    .drop = peer_drop,
+  .name = "peer",
+  .kind = HF_KIND_PEER,
+  .flags = RT_CLASS_PER_LOOP,
+  .state_bytes = sizeof(struct peer_actor),
+  .may_ask = peer_may_ask,
+  .handle = peer_handle,
+  .idle = peer_idle,
+  .passivate = peer_passivate,
+  .turn_end = peer_turn_end,
+  .check = peer_check,
+  .drop = peer_drop,
 };

@@ -7,21 +7,23 @@
 #include "actors/peer/link.h"
 
 #define PEER_NODES_MAX (2u * STORE_NODES_MAX) /* nodes come and go */
-#define PEER_GRACE_US 250000u   /* after a deadline, for the other node's own word on it */
+#define PEER_GRACE_US 250000u /* after a deadline, for the other node's own word on it */
 #define PEER_BACKOFF_MIN_US 20000u
 #define PEER_BACKOFF_MAX_US 1000000u
-#define PEER_LOOK_US 1000000u   /* how often links to nodes that are gone are looked for */
-#define PEER_COOKIE_LOOK 0u     /* of a timer; others are the numbers of asks */
+#define PEER_LOOK_US 1000000u /* how often links to nodes that are gone are looked for */
+#define PEER_LEARN_MAX 3u     /* times that the catalog reads again for one answer */
+#define PEER_COOKIE_LOOK 0u   /* of a timer; others are the numbers of asks */
 
-struct pending { /* an ask that another node has */
-  uint64_t number;  /* in the frame: generation and place in `slots`; 0: free */
-  uint64_t nth;     /* among the frames of its link, from 0 */
+struct pending {   /* an ask that another node has */
+  uint64_t number; /* in the frame: generation and place in `slots`; 0: free */
+  uint64_t nth;    /* among the frames of its link, from 0 */
   uint64_t timer;
   rt_id asker;
-  void *payload;    /* the asker's */
+  void *payload; /* the asker's */
   uint32_t corr;
   uint32_t slot;
   uint8_t op;       /* its number in frames */
+  uint8_t learning; /* answered; so often the catalog was asked for the assets that it names */
   struct peer_node *node;
   struct pending *previous, *next; /* of the node, in order; `next` also of the free ones */
 };
@@ -35,11 +37,11 @@ struct peer_node { /* another node, as asks go there */
   struct pending *first, *last;
 };
 
-struct serving { /* another node's ask that an actor of this node has */
+struct serving {         /* another node's ask that an actor of this node has */
   uint64_t link, number; /* whom to answer, and under which number */
   unsigned op;
-  unsigned asks;    /* replies that have not come yet: LEARN asks every loop, others one actor */
-  void *payload;    /* ours; its `owner` is this */
+  unsigned asks;       /* replies that have not come yet: LEARN asks every loop, others one actor */
+  void *payload;       /* ours; its `owner` is this */
   enum hf_error error; /* LEARN: of any loop */
 };
 
@@ -48,13 +50,14 @@ struct peer_actor {
   uint32_t slots_count;
   uint32_t pending_count, serving_count;
   struct pending *free;
-  uint64_t generation;    /* of the newest number */
+  uint64_t generation; /* of the newest number */
   struct peer_node *nodes[PEER_NODES_MAX];
   unsigned nodes_count;
   struct hf_bytes scratch; /* the frame that is being made */
   bool stopping;
-  bool sent;              /* in this turn: flush at its end */
-  bool looking;           /* the timer is armed */
+  bool learning; /* the catalog is asked to read again */
+  bool sent;     /* in this turn: flush at its end */
+  bool looking;  /* the timer is armed */
 };
 
 /* peer_out.c: asks for other nodes */
@@ -63,6 +66,8 @@ void peer_out_forward(rt_ctx *ctx, struct peer_actor *peer, const rt_env *env);
 bool peer_out_answer(rt_ctx *ctx, struct peer_actor *peer, uint64_t number,
                      const struct link_frame *frame);
 void peer_out_down(rt_ctx *ctx, struct peer_actor *peer, const struct link_down *down);
+/* The catalog has read again, or could not: `known` false. */
+void peer_out_learnt(rt_ctx *ctx, struct peer_actor *peer, bool known);
 void peer_out_late(rt_ctx *ctx, struct peer_actor *peer, uint64_t number);
 /* Forgets nodes that are gone; closes their links. */
 void peer_out_look(rt_ctx *ctx, struct peer_actor *peer);

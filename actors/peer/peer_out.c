@@ -4,12 +4,15 @@
  *   frame is filled into what was asked, and the asker gets it back.
  * Ways to fail: no link, no room (surely not done); the link ends (asks whose frames it surely kept
  *   were not done, the others are of unknown outcome when they change something); the deadline
- *   passes (likewise unknown: the frame may still be on its way).
+ *   passes (likewise unknown: the frame may still be on its way); an answer names an asset that is
+ *   not known here yet (it waits until the catalog has read again).
  * Invariants: an ask is pending exactly from its frame's sending to its one reply; a number is
  *   never used for two asks, so a late answer meets nobody. */
 #include <string.h>
 
+#include "actors/metrics.h"
 #include "actors/peer/peer_actor.h"
+#include "actors/user/op.h"
 #include "holdfast/check.h"
 
 #define SLOT_BITS 16u
@@ -96,6 +99,7 @@ static void pending_end(struct peer_actor *peer, struct pending *pending)
   else
     node->last = pending->previous;
   pending->number = 0;
+  pending->learning = 0;
   pending->node = NULL;
   pending->next = peer->free;
   peer->free = pending;
@@ -161,7 +165,7 @@ static void node_failed(rt_ctx *ctx, struct peer_node *node)
   node->link = 0;
   node->frames = 0;
   node->retry_us =
-      rt_now_us(ctx) + (delay_us == 0 ? 0 : delay_us / 2u + rt_rand(ctx) % (delay_us / 2u));
+    rt_now_us(ctx) + (delay_us == 0 ? 0 : delay_us / 2u + rt_rand(ctx) % (delay_us / 2u));
 }
 
 /* True: there is a link, though perhaps not up yet. */
@@ -251,9 +255,43 @@ void peer_out_forward(rt_ctx *ctx, struct peer_actor *peer, const rt_env *env)
     return;
   }
   pending->timer = rt_timer(ctx, left_us + PEER_GRACE_US, pending->number);
+  hf_count(ctx, HF_M_FORWARDED, 1);
 }
 
 /* ---- what comes of it ------------------------------------------------------------------------ */
+
+/* Who asked shows amounts in an asset's scale: it must know every asset that the answer names. One
+ * that is new may be known to the other node only, for a moment. */
+static bool answer_is_readable(const rt_ctx *ctx, const struct pending *pending)
+{
+  const struct catalog *catalog = catalog_of(ctx);
+  bool known = true;
+  if (catalog == NULL)
+    return true; /* nobody shows anything yet */
+  if (frame_op(pending->op)->op == HF_BALANCES) {
+    const struct hf_view *view = pending->payload;
+    for (unsigned i = 0; view->error == HF_OK && i < view->assets_count; i++)
+      known = known && catalog_asset(catalog, view->assets[i].asset) != NULL;
+  } else if (frame_op(pending->op)->op == HF_SUBMIT) {
+    for (const struct hf_op *op = pending->payload; op != NULL; op = op->group_next) {
+      size_t count;
+      const struct ledger_entry *entries = hf_op_entries(op, &count);
+      known = known && (count == 0 || catalog_asset(catalog, entries[0].asset) != NULL);
+    }
+  }
+  return known;
+}
+
+/* Without an answer of the catalog in time, the deadline decides. */
+static void learn(rt_ctx *ctx, struct peer_actor *peer, struct pending *pending)
+{
+  struct hf_catalog_change *any = NULL; /* whatever has changed */
+  rt_id catalog = hf_loop_actor(HF_KIND_CATALOG, rt_loop_index(ctx));
+  pending->learning++;
+  if (peer->learning)
+    return;
+  peer->learning = rt_ask(ctx, catalog, HF_LEARN, &any, sizeof any, 0, 0) == RT_OK;
+}
 
 bool peer_out_answer(rt_ctx *ctx, struct peer_actor *peer, uint64_t number,
                      const struct link_frame *frame)
@@ -264,17 +302,44 @@ bool peer_out_answer(rt_ctx *ctx, struct peer_actor *peer, uint64_t number,
     return true; /* it was late */
   if (pending->node->link != frame->link)
     return false; /* an ask is answered over its own link */
-  rt_timer_stop(ctx, pending->timer);
+  if (pending->learning > 0)
+    return false; /* a second answer */
   unsigned bits = hf_setup_of(ctx)->partition_bits;
   bool sound =
-      frame_get_answer(frame->bytes, frame->size, pending->op, bits, pending->payload, &error);
+    frame_get_answer(frame->bytes, frame->size, pending->op, bits, pending->payload, &error);
   if (!sound) {
+    rt_timer_stop(ctx, pending->timer);
     pending_fail(ctx, peer, pending, lost_error(pending));
     return false;
   }
   pending->node->failures = 0;
-  pending_reply(ctx, peer, pending, error);
+  if (answer_is_readable(ctx, pending)) {
+    rt_timer_stop(ctx, pending->timer);
+    pending_reply(ctx, peer, pending, error);
+  } else {
+    learn(ctx, peer, pending);
+  }
   return true;
+}
+
+void peer_out_learnt(rt_ctx *ctx, struct peer_actor *peer, bool known)
+{
+  peer->learning = false;
+  for (uint32_t i = 0; i < peer->slots_count; i++) {
+    struct pending *pending = peer->slots[i];
+    if (pending->number == 0 || pending->learning == 0)
+      continue;
+    bool readable = known && answer_is_readable(ctx, pending);
+    if (known && !readable && pending->learning < PEER_LEARN_MAX) {
+      learn(ctx, peer, pending); /* that read may have begun before its answer came */
+      continue;
+    }
+    rt_timer_stop(ctx, pending->timer);
+    if (readable)
+      pending_reply(ctx, peer, pending, HF_OK);
+    else
+      pending_fail(ctx, peer, pending, lost_error(pending));
+  }
 }
 
 void peer_out_down(rt_ctx *ctx, struct peer_actor *peer, const struct link_down *down)

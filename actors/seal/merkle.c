@@ -1,7 +1,6 @@
 /* See merkle.h. */
 #include "actors/seal/merkle.h"
 
-#include "holdfast/check.h"
 #include "holdfast/rt.h"
 
 static struct hf_hash parent(const struct hf_hash *left, const struct hf_hash *right)
@@ -21,16 +20,22 @@ struct hf_hash merkle_leaf(const void *data, size_t size)
   return hf_sha256_pair(&prefix, 1, data, size);
 }
 
-/* Adding one is a carry through the bits of the size. */
+/* Adding is a carry through the bits of the size. */
+void merkle_add_perfect(struct merkle_tree *tree, const struct hf_hash *root, unsigned height)
+{
+  struct hf_hash sum = *root;
+  unsigned at = height;
+  CHECK(height < MERKLE_HEIGHT_MAX && (tree->size & ((1ull << height) - 1u)) == 0);
+  for (; (tree->size >> at & 1u) != 0; at++)
+    sum = parent(&tree->roots[at], &sum);
+  CHECK(at < MERKLE_HEIGHT_MAX);
+  tree->roots[at] = sum;
+  tree->size += 1ull << height;
+}
+
 void merkle_add(struct merkle_tree *tree, const struct hf_hash *leaf)
 {
-  struct hf_hash root = *leaf;
-  unsigned height = 0;
-  for (; (tree->size >> height & 1u) != 0; height++)
-    root = parent(&tree->roots[height], &root);
-  CHECK(height < MERKLE_HEIGHT_MAX);
-  tree->roots[height] = root;
-  tree->size++;
+  merkle_add_perfect(tree, leaf, 0);
 }
 
 struct hf_hash merkle_root(const struct merkle_tree *tree)
@@ -143,15 +148,29 @@ void merkle_proof_free(struct merkle_proof *proof)
   rt_free(proof);
 }
 
+/* The leaf of an inclusion, and what a consistency leaves out, is in no range. */
+bool merkle_proof_feed_perfect(struct merkle_proof *proof, const struct hf_hash *root,
+                               unsigned height)
+{
+  uint64_t start = proof->fed, end = start + (1ull << height);
+  CHECK(height < MERKLE_HEIGHT_MAX && (start & ((1ull << height) - 1u)) == 0);
+  CHECK(end <= proof->size);
+  for (size_t i = 0; i < proof->count; i++) {
+    struct range *range = &proof->ranges[i];
+    if (start >= range->start && end <= range->end) {
+      merkle_add_perfect(&range->tree, root, height);
+      proof->fed = end;
+      return true;
+    }
+  }
+  return false;
+}
+
 void merkle_proof_feed(struct merkle_proof *proof, const struct hf_hash *leaf)
 {
-  uint64_t index = proof->fed++;
-  CHECK(index < proof->size);
-  for (size_t i = 0; i < proof->count; i++)
-    if (index >= proof->ranges[i].start && index < proof->ranges[i].end) {
-      merkle_add(&proof->ranges[i].tree, leaf);
-      return;
-    }
+  CHECK(proof->fed < proof->size);
+  if (!merkle_proof_feed_perfect(proof, leaf, 0))
+    proof->fed++;
 }
 
 size_t merkle_proof_end(const struct merkle_proof *proof,

@@ -7,6 +7,7 @@
 #ifndef HOLDFAST_MERKLE_H
 #define HOLDFAST_MERKLE_H
 
+#include "holdfast/check.h"
 #include "holdfast/hash.h"
 
 #define MERKLE_HEIGHT_MAX 63u
@@ -21,6 +22,8 @@ struct merkle_tree {
 /* SHA-256(0x00, data): what a tree is made of. */
 struct hf_hash merkle_leaf(const void *data, size_t size);
 void merkle_add(struct merkle_tree *tree, const struct hf_hash *leaf); /* a zeroed tree is empty */
+/* The next 2^height leaves at once, by their root; the size so far is a multiple of 2^height. */
+void merkle_add_perfect(struct merkle_tree *tree, const struct hf_hash *root, unsigned height);
 /* Of an empty tree: SHA-256 of nothing, as the RFC has it. */
 struct hf_hash merkle_root(const struct merkle_tree *tree);
 
@@ -32,6 +35,10 @@ struct merkle_proof *merkle_consistency_new(uint64_t old_size, uint64_t size);
 void merkle_proof_free(struct merkle_proof *proof);
 /* All `size` leaf hashes, in order. */
 void merkle_proof_feed(struct merkle_proof *proof, const struct hf_hash *leaf);
+/* Or 2^height of them at once, which start at a multiple of that, by their root; not those around
+ * the leaf or the end that the proof is about: false, nothing was taken, feed those one by one. */
+MUST_CHECK bool merkle_proof_feed_perfect(struct merkle_proof *proof, const struct hf_hash *root,
+                                          unsigned height);
 /* How many hashes it has, into `ret_hashes`. CHECKs that all leaves were fed. */
 size_t merkle_proof_end(const struct merkle_proof *proof,
                         struct hf_hash ret_hashes[MERKLE_PROOF_MAX]);

@@ -9,15 +9,18 @@
 /* X(NAME, from, to, kind, payload, meaning). kind: ask, reply, tell, or hand-over of an ask.
  * A pointer in the payload moves with the message; the reply brings it back. */
 #define HF_MESSAGES(X)                                                                             \
-  X(SUBMIT, "front, transit", "user", "ask", "struct hf_op *", "judge, stage and persist")         \
-  X(DONE, "user, transit", "front, transit", "reply", "struct hf_op *",                            \
+  X(SUBMIT, "front, transit, peer", "user", "ask", "struct hf_op *", "judge, stage and persist")   \
+  X(DONE, "user, transit, peer", "front, transit, peer", "reply", "struct hf_op *",                \
     "applied, refused or unknown; durable unless error is retryable")                              \
-  X(BALANCES, "front", "user", "ask", "struct hf_view *", "committed balances")                    \
-  X(BALANCES_DONE, "user", "front", "reply", "struct hf_view *", "a copy of the committed state")  \
-  X(PEEK, "front, sweep", "user", "ask", "struct hf_peek *",                                       \
+  X(BALANCES, "front, peer", "user", "ask", "struct hf_view *", "committed balances")              \
+  X(BALANCES_DONE, "user, peer", "front, peer", "reply", "struct hf_view *",                       \
+    "a copy of the committed state")                                                               \
+  X(PEEK, "front, sweep, peer", "user", "ask", "struct hf_peek *",                                 \
     "does the user exist, is it open; releases what has expired")                                  \
-  X(PEEK_DONE, "user", "front, sweep", "reply", "struct hf_peek *", "found, status, version")      \
-  X(SET_STATUS, "front", "user", "ask", "struct hf_peek *", "open or close the user, durably")     \
+  X(PEEK_DONE, "user, peer", "front, sweep, peer", "reply", "struct hf_peek *",                    \
+    "found, status, version")                                                                      \
+  X(SET_STATUS, "front, peer", "user", "ask", "struct hf_peek *",                                  \
+    "open or close the user, durably")                                                             \
   X(PERSIST, "user, names, transit, catalog", "store", "ask", "struct store_unit *",               \
     "commit this unit, or chain of tied units, in order")                                          \
   X(SETTLED, "store", "user, names, transit, catalog", "reply", "struct store_unit *",             \
@@ -29,16 +32,21 @@
   X(READ_DONE, "store", "front, user, names, transit, catalog, sweep, keeper", "reply",            \
     "struct store_request *", "its answer")                                                        \
   X(STORE_ANSWER, "port", "store", "tell", "struct store_request *", "the port's one answer")      \
-  X(CREATE, "front", "names", "ask", "struct hf_create *", "make a user")                          \
-  X(CREATE_DONE, "names", "front", "reply", "struct hf_create *", "the user, or why not")          \
-  X(RESERVE, "names", "names", "ask", "struct hf_create *", "second home of a create")             \
-  X(RESERVE_DONE, "names", "names", "reply", "struct hf_create *", "made there, or why not")       \
+  X(CREATE, "front, peer", "names", "ask", "struct hf_create *", "make a user")                    \
+  X(CREATE_DONE, "names, peer", "front, peer", "reply", "struct hf_create *",                      \
+    "the user, or why not")                                                                        \
+  X(RESERVE, "names, peer", "names", "ask", "struct hf_create *", "second home of a create")       \
+  X(RESERVE_DONE, "names, peer", "names, peer", "reply", "struct hf_create *",                     \
+    "made there, or why not")                                                                      \
   X(DRIVE, "user", "transit", "hand-over", "struct hf_op *",                                       \
     "a durable debit: credit the payee, then answer the op's asker with DONE")                     \
-  X(ASSET, "front", "catalog", "ask", "struct hf_catalog_change *", "make an asset or a key")      \
-  X(ASSET_DONE, "catalog", "front", "reply", "struct hf_catalog_change *", "known on every loop")  \
-  X(LEARN, "catalog", "catalog", "ask", "struct hf_catalog_change *", "copy this into your cache") \
-  X(LEARN_DONE, "catalog", "catalog", "reply", "struct hf_catalog_change *", "copied")             \
+  X(ASSET, "front, peer", "catalog", "ask", "struct hf_catalog_change *",                          \
+    "make an asset or a key")                                                                      \
+  X(ASSET_DONE, "catalog, peer", "front, peer", "reply", "struct hf_catalog_change *",             \
+    "known on every loop")                                                                         \
+  X(LEARN, "catalog, peer", "catalog", "ask", "struct hf_catalog_change *",                        \
+    "copy this into your cache")                                                                   \
+  X(LEARN_DONE, "catalog, peer", "catalog, peer", "reply", "struct hf_catalog_change *", "copied") \
   X(OPENED, "store", "catalog, names, transit, sweep", "tell", "uint64_t",                         \
     "open (again): resume what was under way; names: the next user's serial")                      \
   X(CLOSED, "store", "names, transit, sweep", "tell", "uint64_t",                                  \
@@ -49,7 +57,7 @@
   X(RELEASED, "store", "keeper", "reply", "uint64_t", "nothing of the partition is under way")     \
   X(LOST, "store", "keeper", "tell", "uint64_t", "another writer was in the partition")            \
   X(PLACES, "keeper", "keeper", "tell", "struct keeper_places *", "what the heartbeat told")       \
-  X(STALE, "keeper, peer", "catalog", "tell", "uint64_t", "assets or keys changed: read again")    \
+  X(STALE, "keeper", "catalog", "tell", "uint64_t", "assets or keys changed: read again")          \
   X(FORWARD, "front, transit, names, catalog", "peer", "ask, hand-over",                           \
     "struct peer_forward", "an ask whose partition another node has")                              \
   X(LINK_FRAME, "link", "peer", "tell", "struct link_frame *", "bytes of another node")            \

@@ -367,9 +367,10 @@ struct store_request {
     struct store_list_entries list_entries;
     /* recorded axis: the balances at T from each asset's newest entry with recorded_us <= T.
      * effective axis: the sums of the entries with effective_us <= T, made of the recorded balances
-     * at T and the backdated entries (effective_us < recorded_us), which have an index of their own;
-     * buckets may be negative there (out: only the balances; versions are the recorded ones, 0 for
-     * an asset that has none by then). overflow: a sum leaves the 128-bit range, out is empty. */
+     * at T and the backdated entries (effective_us < recorded_us), which have an index of their
+     * own; buckets may be negative there (out: only the balances; versions are the recorded ones,
+     * 0 for an asset that has none by then). overflow: a sum leaves the 128-bit range, out is
+     * empty. */
     struct { hf_id user; int64_t at_us; bool effective; bool user_found; bool overflow;
              uint64_t version; size_t count; struct ledger_asset *out; } balance_at;
     struct store_partition open_partition;

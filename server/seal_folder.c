@@ -1,0 +1,245 @@
+/* See seal_folder.h. */
+#include "server/seal_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_PATH_MAX (SEAL_PATH_MAX + 64u)
+#define KEY_TEXT_SIZE (2u * HF_SIGN_SEED_SIZE + 1u) /* hex and a line end */
+
+static bool refuse(char why[SEAL_WHY_MAX], const char *what, const char *name)
+{
+  snprintf(why, SEAL_WHY_MAX, "%s %.160s", what, name);
+  return false;
+}
+
+static void path_of(const struct seal_folder *folder, const char *name, char out[FILE_PATH_MAX])
+{
+  snprintf(out, FILE_PATH_MAX, "%s/%s", folder->path, name);
+}
+
+static void name_of(uint64_t number, char out[32])
+{
+  snprintf(out, 32, "%08" PRIu64 ".seal", number);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* 0, or an errno. A file longer than `max` is EFBIG. */
+static int read_file(const char *path, size_t max, struct hf_bytes *bytes)
+{
+  int code = 0, file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  size_t left = max + 1u;
+  if (file < 0)
+    return errno;
+  while (left > 0) {
+    ssize_t size = read(file, hf_bytes_reserve(bytes, left), left);
+    if (size < 0 && errno == EINTR)
+      continue;
+    if (size < 0)
+      code = errno;
+    if (size <= 0)
+      break;
+    bytes->size += (size_t)size;
+    left -= (size_t)size;
+  }
+  close(file);
+  return code != 0 ? code : left == 0 ? EFBIG : 0;
+}
+
+static bool write_all(int file, const uint8_t *at, size_t size)
+{
+  while (size > 0) {
+    ssize_t written = write(file, at, size);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      return false;
+    at += written;
+    size -= (size_t)written;
+  }
+  return true;
+}
+
+static bool sync_folder(const char *path)
+{
+  int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0)
+    return false;
+  bool synced = fsync(file) == 0;
+  close(file);
+  return synced;
+}
+
+/* The file is there with all of its bytes, or not at all. */
+static bool write_file(const struct seal_folder *folder, const char *name, mode_t mode,
+                       const void *bytes, size_t size)
+{
+  char path[FILE_PATH_MAX], beside[FILE_PATH_MAX];
+  path_of(folder, name, path);
+  path_of(folder, "new", beside);
+  int file = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+  if (file < 0)
+    return false;
+  bool written = write_all(file, bytes, size) && fsync(file) == 0;
+  written = close(file) == 0 && written;
+  return written && rename(beside, path) == 0 && sync_folder(folder->path);
+}
+
+/* ---- the key --------------------------------------------------------------------------------- */
+
+static bool write_hex(const struct seal_folder *folder, const char *name, mode_t mode,
+                      const uint8_t bytes[HF_SIGN_SEED_SIZE])
+{
+  char text[KEY_TEXT_SIZE + 1u];
+  hf_hex(bytes, HF_SIGN_SEED_SIZE, text);
+  text[KEY_TEXT_SIZE - 1u] = '\n';
+  return write_file(folder, name, mode, text, KEY_TEXT_SIZE);
+}
+
+static bool key_open(struct seal_folder *folder, char why[SEAL_WHY_MAX])
+{
+  char path[FILE_PATH_MAX];
+  uint8_t key[HF_SIGN_KEY_SIZE];
+  struct hf_bytes text = {0};
+  path_of(folder, "key", path);
+  int code = read_file(path, KEY_TEXT_SIZE, &text);
+  bool made = code == ENOENT && folder->newest == 0;
+  bool good = true;
+  if (made)
+    hf_random_bytes(folder->seed, sizeof folder->seed);
+  else if (code != 0)
+    good = refuse(why, "the signing key of the seals cannot be read:", strerror(code));
+  else if (text.size != KEY_TEXT_SIZE || text.at[text.size - 1u] != '\n' ||
+           !hf_unhex((const char *)text.at, text.size - 1u, folder->seed, sizeof folder->seed))
+    good = refuse(why, "not a signing key:", path);
+  hf_bytes_deinit(&text);
+  if (!good || !made)
+    return good;
+  hf_sign_key(folder->seed, key);
+  return (write_hex(folder, "key", 0600, folder->seed) &&
+          write_hex(folder, "key.pub", 0644, key)) ||
+         refuse(why, "cannot write the signing key:", strerror(errno));
+}
+
+/* ---- statements ------------------------------------------------------------------------------ */
+
+bool seal_folder_text(const struct seal_folder *folder, uint64_t number, struct hf_bytes *text,
+                      char ret_why[SEAL_WHY_MAX])
+{
+  char path[FILE_PATH_MAX], name[32];
+  name_of(number, name);
+  path_of(folder, name, path);
+  int code = read_file(path, SEAL_TEXT_MAX, text);
+  if (code == 0)
+    return true;
+  snprintf(ret_why, SEAL_WHY_MAX, "seal %" PRIu64 ": %s", number, strerror(code));
+  return false;
+}
+
+static bool exists(const struct seal_folder *folder, uint64_t number)
+{
+  char path[FILE_PATH_MAX], name[32];
+  name_of(number, name);
+  path_of(folder, name, path);
+  return access(path, F_OK) == 0;
+}
+
+/* One statement after the other, each with its place in the log of those before it. */
+static bool statement_take(struct seal_folder *folder, char why[SEAL_WHY_MAX])
+{
+  struct hf_bytes text = {0};
+  uint64_t number = folder->newest + 1u;
+  const char *wrong = NULL;
+  bool good = seal_folder_text(folder, number, &text, why);
+  if (good) {
+    struct hf_hash log = merkle_root(&folder->log);
+    wrong = seal_read((const char *)text.at, text.size, &folder->last);
+    if (wrong == NULL && folder->last.number != number)
+      wrong = "it has another number than its file";
+    else if (wrong == NULL && !hf_hash_equal(&folder->last.log_root, &log))
+      wrong = "the statements before it are not those that it was made with";
+  }
+  if (wrong != NULL) {
+    snprintf(why, SEAL_WHY_MAX, "seal %" PRIu64 ": %s", number, wrong);
+    good = false;
+  }
+  if (good) {
+    struct hf_hash leaf = merkle_leaf(text.at, text.size);
+    merkle_add(&folder->log, &leaf);
+    folder->newest = number;
+  }
+  hf_bytes_deinit(&text);
+  return good;
+}
+
+static bool folder_lock(struct seal_folder *folder, char why[SEAL_WHY_MAX])
+{
+  char path[FILE_PATH_MAX];
+  if (mkdir(folder->path, 0700) != 0 && errno != EEXIST)
+    return refuse(why, "cannot make the folder of seals:", strerror(errno));
+  path_of(folder, "lock", path);
+  folder->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (folder->lock < 0)
+    return refuse(why, "cannot write to the folder of seals:", strerror(errno));
+  if (flock(folder->lock, LOCK_EX | LOCK_NB) != 0)
+    return refuse(why, "another process seals in", folder->path);
+  return true;
+}
+
+bool seal_folder_open(struct seal_folder *folder, const char *path, bool write,
+                      char ret_why[SEAL_WHY_MAX])
+{
+  *folder = (struct seal_folder){.lock = -1};
+  if (strlen(path) > SEAL_PATH_MAX)
+    return refuse(ret_why, "the path is too long:", path);
+  memcpy(folder->path, path, strlen(path) + 1u);
+  if (write && !folder_lock(folder, ret_why)) {
+    seal_folder_close(folder);
+    return false;
+  }
+  bool good = true;
+  while (good && exists(folder, folder->newest + 1u))
+    good = statement_take(folder, ret_why);
+  if (good && write)
+    good = key_open(folder, ret_why);
+  if (!good)
+    seal_folder_close(folder);
+  return good;
+}
+
+void seal_folder_close(struct seal_folder *folder)
+{
+  if (folder->lock >= 0)
+    close(folder->lock);
+  folder->lock = -1;
+}
+
+bool seal_folder_add(struct seal_folder *folder, struct seal *seal, char ret_why[SEAL_WHY_MAX])
+{
+  struct hf_bytes text = {0};
+  char name[32];
+  CHECK(folder->lock >= 0);
+  seal->number = folder->newest + 1u;
+  seal->log_size = folder->newest;
+  seal->log_root = merkle_root(&folder->log);
+  seal_write(seal, folder->seed, &text);
+  name_of(seal->number, name);
+  bool good = write_file(folder, name, 0644, text.at, text.size);
+  if (good) {
+    struct hf_hash leaf = merkle_leaf(text.at, text.size);
+    merkle_add(&folder->log, &leaf);
+    folder->newest = seal->number;
+    folder->last = *seal;
+  } else {
+    refuse(ret_why, "cannot write a seal:", strerror(errno));
+  }
+  hf_bytes_deinit(&text);
+  return good;
+}
