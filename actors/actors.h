@@ -15,6 +15,11 @@ enum {
 
 #define HF_GROUP_MAX 8192u /* ops of an atomic batch */
 
+/* Node ids that differ in these low bits only are lives of one data folder, which one process holds:
+ * a later life buries the earlier ones at once, and with them what they may still have on its way
+ * to the database. */
+#define HF_NODE_LIFE_BITS 16u
+
 struct link_port;
 
 /* One for the process, read-only after start; every loop's HF_LOCAL_SETUP points to it. */
@@ -31,7 +36,7 @@ struct hf_setup {
    * NULL: nobody wants to know. */
   _Atomic uint64_t *tails;
   /* A shared store only (port->shared): this node among the others. */
-  uint64_t node;              /* struct store_node's id */
+  uint64_t node;              /* struct store_node's id; see HF_NODE_LIFE_BITS */
   const char *node_address;   /* where the others reach it */
   bool node_takes;            /* false: a stateless node that owns no partition */
   uint64_t lease_us;          /* a silent node's partitions are taken over within this time; 5 s */

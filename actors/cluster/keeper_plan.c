@@ -30,9 +30,17 @@ static uint64_t silent_us(const struct watch *watch, uint64_t now_us)
   return now_us - watch->moved_us;
 }
 
+/* The process that holds the data folder is this one: an earlier life of it beats no more. */
+static bool is_former(const struct keeper *keeper, uint64_t id)
+{
+  return id != keeper->setup->node &&
+         id >> HF_NODE_LIFE_BITS == keeper->setup->node >> HF_NODE_LIFE_BITS;
+}
+
 static bool is_dead(const struct keeper *keeper, const struct watch *watch, uint64_t now_us)
 {
-  return silent_us(watch, now_us) >= keeper_share_us(keeper, KEEPER_DEAD);
+  return is_former(keeper, watch->node.id) ||
+         silent_us(watch, now_us) >= keeper_share_us(keeper, KEEPER_DEAD);
 }
 
 static bool is_dead_owner(const struct keeper *keeper, uint64_t owner, uint64_t now_us)
@@ -51,7 +59,8 @@ static unsigned takers(const struct keeper *keeper, uint64_t now_us, unsigned *r
   unsigned count = keeper_takes(keeper), rank = 0;
   for (unsigned i = 0; i < keeper->watches_count; i++) {
     const struct watch *watch = &keeper->watches[i];
-    if (!watch->node.takes || silent_us(watch, now_us) >= keeper_share_us(keeper, KEEPER_SLOW))
+    bool slow = silent_us(watch, now_us) >= keeper_share_us(keeper, KEEPER_SLOW);
+    if (!watch->node.takes || slow || is_former(keeper, watch->node.id))
       continue;
     count++;
     rank += watch->node.id < keeper->setup->node;
@@ -181,7 +190,8 @@ static struct keeper_place place_of(const struct keeper *keeper, const struct ke
   struct keeper_place place = {.owner = keep->owner, .where = CLUSTER_NOWHERE};
   if (keep->state == KEEP_HELD)
     place.where = CLUSTER_HERE;
-  else if (keep->owner != 0 && keep->owner != keeper->setup->node)
+  else if (keep->owner != 0 && keep->owner != keeper->setup->node &&
+           !is_former(keeper, keep->owner))
     place.where = CLUSTER_ELSEWHERE;
   return place;
 }
@@ -191,9 +201,9 @@ struct keeper_places *keeper_places_new(const struct keeper *keeper)
   struct keeper_places *places =
       rt_alloc(sizeof *places + keeper->partitions * sizeof places->places[0]);
   places->until_us = keeper->member ? keeper->good_us + keeper_share_us(keeper, KEEPER_SURE) : 0;
-  places->nodes_count = keeper->watches_count;
   for (unsigned i = 0; i < keeper->watches_count; i++)
-    places->nodes[i] = keeper->watches[i].node;
+    if (!is_former(keeper, keeper->watches[i].node.id))
+      places->nodes[places->nodes_count++] = keeper->watches[i].node;
   for (unsigned i = 0; i < keeper->partitions; i++)
     places->places[i] = place_of(keeper, &keeper->keeps[i]);
   return places;

@@ -4,9 +4,9 @@
  *   and all that a turn has sent leaves in one write.
  * Ways to fail: no connection or proof in time; the socket's error; silence, or no byte taken, for
  *   silence_us: the link ends, and the actor learns how many frames may have left.
- * Invariants: at most one uv_write is under way, and `wire` is its then; a frame counts as sent from
- *   its last byte's being sealed; a connection is in the loop's list until it ended, and in the hash
- *   while it has a number and has not. */
+ * Invariants: at most one uv_write is under way, and `wire` is its then; a frame counts as sent
+ *   once its last byte is sealed; a connection is in the loop's list until it ended, and in the
+ *   hash while it has a number and has not. */
 #include <string.h>
 
 #include "actors/store/messages.h"

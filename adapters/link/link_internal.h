@@ -13,7 +13,8 @@
 #include "holdfast/bytes.h"
 
 #define LINK_READ_SIZE 65536u
-#define LINK_HEAD_SIZE 4u                  /* before each frame in the stream of plain bytes: its size */
+/* Before each frame in the stream of plain bytes: its size. */
+#define LINK_HEAD_SIZE 4u
 #define LINK_WIRE_SIZE (4u * SEAL_WIRE_MAX) /* sealed ahead of the socket */
 #define LINK_REST_SIZE (4u * 1024u * 1024u) /* with more to send than that, an inbound link rests */
 
@@ -36,23 +37,23 @@ struct link_conn {
   UT_hash_handle hh;                 /* by number, from its having one to its end */
   uint64_t number;                   /* 0: an inbound one that has proved nothing */
   uint64_t node;
-  uint8_t state;                     /* enum link_state */
+  uint8_t state; /* enum link_state */
   uint8_t rest;
   bool inbound, is_dirty, writing, reading;
-  bool has_header;                   /* client: the accept has come; server: with UP */
-  bool said_hello;                   /* server: its reply was sent */
-  bool told;                         /* the actor knows this link */
+  bool has_header; /* client: the accept has come; server: with UP */
+  bool said_hello; /* server: its reply was sent */
+  bool told;       /* the actor knows this link */
   uint64_t began_us, heard_us, wrote_us, progress_us;
-  size_t unsent;                     /* by libuv, when the timer last looked */
+  size_t unsent; /* by libuv, when the timer last looked */
   struct link_seal seal;
-  struct hf_bytes in;                /* bytes of a step of the handshake or a record, not all come */
-  struct hf_bytes out;               /* frames with their sizes, plain; sealed up to out_at */
+  struct hf_bytes in;  /* of a step of the handshake or a record: what has come */
+  struct hf_bytes out; /* frames with their sizes, plain; sealed up to out_at */
   size_t out_at;
-  size_t frame_end;                  /* in `out`: where the first frame not sealed whole ends */
-  uint64_t sent;                     /* frames sealed whole */
-  struct hf_bytes wire;              /* sealed, being written */
-  struct link_frame *frame;          /* being read; NULL: its size is */
-  size_t frame_size;                 /* of it, read so far */
+  size_t frame_end;         /* in `out`: where the first frame not sealed whole ends */
+  uint64_t sent;            /* frames sealed whole */
+  struct hf_bytes wire;     /* sealed, being written */
+  struct link_frame *frame; /* being read; NULL: its size is */
+  size_t frame_size;        /* of it, read so far */
   uint8_t head[LINK_HEAD_SIZE];
   unsigned head_size;
 };
@@ -60,30 +61,30 @@ struct link_conn {
 struct link_loop {
   struct link_tcp *tcp;
   rt_ctx *ctx;
-  rt_id peer;                 /* the actor */
+  rt_id peer; /* the actor */
   uv_loop_t *uv;
   uv_tcp_t listener;
   uv_timer_t timer;
   bool listens, closing;
-  bool speaking;              /* a port function runs, in the actor's turn */
+  bool speaking; /* a port function runs, in the actor's turn */
   unsigned handles;
   struct link_conn *first, *last; /* oldest first */
   struct link_conn *dirty;
-  struct link_conn *links;    /* hash by number */
+  struct link_conn *links; /* hash by number */
   unsigned conns, strangers;
-  uint64_t outbound, inbound; /* numbers given */
+  uint64_t outbound, inbound;  /* numbers given */
   size_t unread, unread_bytes; /* frames that the actor has not given back */
-  uint64_t looked_us;         /* when the timer last came */
+  uint64_t looked_us;          /* when the timer last came */
   uint64_t logged_us;
   uint8_t plain[SEAL_RECORD_MAX];
   char bytes[LINK_READ_SIZE];
 };
 
 struct link_tcp {
-  struct link_port port;      /* first: the port is this */
+  struct link_port port; /* first: the port is this */
   struct link_config config;
   unsigned loops_count;
-  int *listeners;             /* by loop, until the loop takes it; -1 */
+  int *listeners; /* by loop, until the loop takes it; -1 */
   struct link_loop *loops[];
 };
 

@@ -88,7 +88,7 @@ static void port_done(struct link_port *port, rt_ctx *ctx, struct link_frame *fr
   struct link_loop *loop = loop_of(port, ctx);
   CHECK(loop->unread > 0 && loop->unread_bytes >= frame->size);
   const bool was_full =
-      loop->unread >= LINK_UNREAD_MAX / 2u || loop->unread_bytes >= LINK_UNREAD_BYTES_MAX / 2u;
+    loop->unread >= LINK_UNREAD_MAX / 2u || loop->unread_bytes >= LINK_UNREAD_BYTES_MAX / 2u;
   loop->unread--;
   loop->unread_bytes -= frame->size;
   rt_free(frame);

@@ -15,16 +15,16 @@
 
 #define LINK_SECRET_SIZE 32u
 #define LINK_QUEUE_MAX (64u * 1024u * 1024u) /* bytes that wait to be sent, per link */
-#define LINK_STRANGERS_MAX 64u   /* connections of a loop that have proved nothing yet */
-#define LINK_UNREAD_MAX 4096u    /* frames read ahead of a loop's actor */
+#define LINK_STRANGERS_MAX 64u /* connections of a loop that have proved nothing yet */
+#define LINK_UNREAD_MAX 4096u  /* frames read ahead of a loop's actor */
 #define LINK_UNREAD_BYTES_MAX (32u * 1024u * 1024u)
-#define LINK_PER_LOOP_MAX 4096u  /* open links of a loop */
+#define LINK_PER_LOOP_MAX 4096u /* open links of a loop */
 
 struct link_config {
-  uint64_t node;                      /* this one */
-  uint8_t secret[LINK_SECRET_SIZE];   /* the cluster's: every node reads it from the database */
-  uint64_t silence_us;                /* a link is down after that long without a byte: half a lease */
-  uint64_t handshake_us;              /* to connect and prove the secret; 0: silence_us */
+  uint64_t node;                    /* this one */
+  uint8_t secret[LINK_SECRET_SIZE]; /* the cluster's: every node reads it from the database */
+  uint64_t silence_us;   /* a link is down after that long without a byte: half a lease */
+  uint64_t handshake_us; /* to connect and prove the secret; 0: silence_us */
 };
 
 struct link_port *link_port_new(const struct link_config *config, unsigned loops);

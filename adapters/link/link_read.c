@@ -139,8 +139,7 @@ static size_t piece_read(struct link_conn *conn, const uint8_t *bytes, size_t si
   if (piece > 0) {
     if (size < piece)
       return 0;
-    const bool good =
-        conn->inbound ? stranger_step(conn, bytes) : client_step(conn, bytes);
+    const bool good = conn->inbound ? stranger_step(conn, bytes) : client_step(conn, bytes);
     return good ? piece : SIZE_MAX;
   }
   piece = link_seal_size(bytes, size);

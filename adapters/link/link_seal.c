@@ -27,8 +27,8 @@ static uint64_t get_u64(const uint8_t *at)
 }
 
 /* BLAKE2b, keyed with the secret, of a role and the first `size` bytes of what was said. */
-static void prove(const struct link_seal *seal, const uint8_t *secret, const char *role, size_t size,
-                  uint8_t ret_proof[SEAL_PROOF_SIZE])
+static void prove(const struct link_seal *seal, const uint8_t *secret, const char *role,
+                  size_t size, uint8_t ret_proof[SEAL_PROOF_SIZE])
 {
   crypto_generichash_state state;
   crypto_generichash_init(&state, secret, SEAL_SECRET_SIZE, SEAL_PROOF_SIZE);
@@ -77,8 +77,8 @@ void link_seal_hello(struct link_seal *seal, uint64_t client, uint64_t server,
   memcpy(seal->said, ret_hello, SEAL_HELLO_SIZE);
 }
 
-bool link_seal_reply(struct link_seal *seal, const uint8_t secret[SEAL_SECRET_SIZE], uint64_t server,
-                     const uint8_t hello[SEAL_HELLO_SIZE], uint64_t *ret_client,
+bool link_seal_reply(struct link_seal *seal, const uint8_t secret[SEAL_SECRET_SIZE],
+                     uint64_t server, const uint8_t hello[SEAL_HELLO_SIZE], uint64_t *ret_client,
                      uint8_t ret_reply[SEAL_REPLY_SIZE])
 {
   const uint64_t client = get_u64(hello + 8);
@@ -94,8 +94,7 @@ bool link_seal_reply(struct link_seal *seal, const uint8_t secret[SEAL_SECRET_SI
 }
 
 bool link_seal_confirm(struct link_seal *seal, const uint8_t secret[SEAL_SECRET_SIZE],
-                       const uint8_t reply[SEAL_REPLY_SIZE],
-                       uint8_t ret_confirm[SEAL_CONFIRM_SIZE])
+                       const uint8_t reply[SEAL_REPLY_SIZE], uint8_t ret_confirm[SEAL_CONFIRM_SIZE])
 {
   uint8_t proof[SEAL_PROOF_SIZE];
   memcpy(seal->said + SEAL_HELLO_SIZE, reply, SEAL_REPLY_SIZE);
@@ -135,8 +134,8 @@ void link_seal_push(struct link_seal *seal, const void *plain, size_t size, stru
   uint8_t *at = hf_bytes_reserve(wire, SEAL_SIZE_SIZE + sealed);
   for (unsigned i = 0; i < SEAL_SIZE_SIZE; i++)
     at[i] = (uint8_t)(sealed >> (8u * i));
-  crypto_secretstream_xchacha20poly1305_push(&seal->push, at + SEAL_SIZE_SIZE, NULL, plain, size, at,
-                                             SEAL_SIZE_SIZE, 0);
+  crypto_secretstream_xchacha20poly1305_push(&seal->push, at + SEAL_SIZE_SIZE, NULL, plain, size,
+                                             at, SEAL_SIZE_SIZE, 0);
   wire->size += SEAL_SIZE_SIZE + sealed;
 }
 

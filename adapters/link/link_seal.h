@@ -7,8 +7,8 @@
  *   accept   header 24
  * A proof is BLAKE2b, keyed with the cluster's secret, of its role and all that was said so far; so
  * it is worth nothing in another handshake, to another node or in the other direction. A key of the
- * session, made likewise, gives one key per direction (crypto_kdf). Then each direction is a stream of
- * records, sealed by crypto_secretstream_xchacha20poly1305 with their sizes:
+ * session, made likewise, gives one key per direction (crypto_kdf). Then each direction is a
+ * stream of records, sealed by crypto_secretstream_xchacha20poly1305 with their sizes:
  *   record   size of what follows 4 | sealed bytes
  * A record that was changed, left out, repeated or moved does not open.
  * Pure but for the nonces and headers, which are random. One owner. */
@@ -44,8 +44,8 @@ struct link_seal {
 void link_seal_hello(struct link_seal *seal, uint64_t client, uint64_t server,
                      uint8_t ret_hello[SEAL_HELLO_SIZE]);
 /* Server: false when the hello is not one to this node of another one; else its reply. */
-bool link_seal_reply(struct link_seal *seal, const uint8_t secret[SEAL_SECRET_SIZE], uint64_t server,
-                     const uint8_t hello[SEAL_HELLO_SIZE], uint64_t *ret_client,
+bool link_seal_reply(struct link_seal *seal, const uint8_t secret[SEAL_SECRET_SIZE],
+                     uint64_t server, const uint8_t hello[SEAL_HELLO_SIZE], uint64_t *ret_client,
                      uint8_t ret_reply[SEAL_REPLY_SIZE]);
 /* Client: false when the server does not know the secret. Afterwards it may push. */
 bool link_seal_confirm(struct link_seal *seal, const uint8_t secret[SEAL_SECRET_SIZE],
@@ -61,7 +61,7 @@ bool link_seal_accepted(struct link_seal *seal, const uint8_t secret[SEAL_SECRET
 
 /* Appends a record of 1 .. SEAL_RECORD_MAX plain bytes. */
 void link_seal_push(struct link_seal *seal, const void *plain, size_t size, struct hf_bytes *wire);
-/* The size of the record that begins at `wire`; 0: its size has not all come; SIZE_MAX: it is none. */
+/* The size of the record that begins at `wire`; 0: that has not all come; SIZE_MAX: it is none. */
 size_t link_seal_size(const uint8_t *wire, size_t size);
 /* Opens a whole record into `plain`, which has room for SEAL_RECORD_MAX. */
 bool link_seal_pull(struct link_seal *seal, const uint8_t *wire, size_t size, uint8_t *plain,
