@@ -1,4 +1,5 @@
-/* ledger: replay (balances against the journal) and verify (the journal against its hashes). */
+/* ledger: replay (balances against the journal), verify (the journal against its hashes and seals),
+ * and what there is to do with seals (cmd_seal.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 #include "adapters/http/json_out.h"
 #include "adapters/store/store_admin.h"
 #include "server/cli.h"
+#include "server/cmd_seal.h"
 #include "server/direct.h"
 #include "server/replay.h"
 #include "server/verify.h"
@@ -284,6 +286,12 @@ static const char more[] =
   "        run meanwhile. Each run is kept in replay_runs.\n"
   "verify  re-derives the hash chains of users and batches from the stored bytes; names the first\n"
   "        entry or batch of a partition that does not follow. May run beside a server.\n"
+  "        When there are seals, it compares the journal with them as well.\n"
+  "seal    makes a signed seal now: what every user had, under one root, outside the database.\n"
+  "proof   --user ID: that the newest seal has that user's balances; --from SEAL --to SEAL: that "
+  "the\n"
+  "        newer seal goes on where the older one ended. JSON; check --file PROOF judges it "
+  "anywhere.\n"
   "Exit code 1: something was found (and not repaired).\n";
 
 /* A replay writes: what it found, and the repair. But it makes no database where there is none. */
@@ -299,17 +307,31 @@ static struct store_engine *open_store(const struct options *options, bool repla
 int cmd_ledger(int argc, char **argv)
 {
   struct options options;
-  struct option_extra extra[] = {{"repair", false, "replay: rewrite the projections", NULL}, {0}};
+  struct option_extra extra[] = {
+    {"repair", false, "replay: rewrite the projections", NULL},
+    {"user", true, "proof: of this user", NULL},
+    {"from", true, "proof: the older seal", NULL},
+    {"to", true, "proof: the newer seal", NULL},
+    {"file", true, "check: the proof", NULL},
+    {"key", true, "verify, check: the public key that must have signed, hex or a file", NULL},
+    {0}};
   struct listing listing = {.started_us = direct_wall_us()};
-  if (cli_help(argc, argv, "ledger replay [--repair] | verify", extra, more))
+  if (cli_help(argc, argv, "ledger replay [--repair] | verify | seal | proof | check", extra, more))
     return EXIT_DONE;
   int code = EXIT_USAGE;
   if (!options_read(&options, "ledger", argc, argv, extra))
     goto out;
   const char *verb = options.arguments_count == 1 ? options.arguments[0] : "";
   bool replay = strcmp(verb, "replay") == 0, repair = extra[0].value != NULL;
+  struct seal_arguments seals = {.user = extra[1].value, .from = extra[2].value,
+                                 .to = extra[3].value, .file = extra[4].value,
+                                 .key = extra[5].value};
+  if (seal_is_verb(verb)) {
+    code = seal_run(verb, &options, &seals);
+    goto out;
+  }
   if ((!replay && strcmp(verb, "verify") != 0) || (repair && !replay)) {
-    fprintf(stderr, "usage: holdfast ledger replay [--repair] | verify; --json\n");
+    fprintf(stderr, "usage: holdfast ledger replay [--repair] | verify | seal | proof | check\n");
     goto out;
   }
   listing.json = options.json;
@@ -319,6 +341,10 @@ int cmd_ledger(int argc, char **argv)
   code = EXIT_STORE;
   if (engine != NULL && store_admin_of(engine) != NULL)
     code = replay ? ledger_replay(engine, repair, &listing) : ledger_verify(engine, &listing);
+  if (code != EXIT_STORE && code != EXIT_USAGE && !replay) {
+    int sealed = seal_run_verify(&options, &seals, engine);
+    code = sealed != EXIT_DONE ? sealed : code;
+  }
   if (engine != NULL)
     engine->ops->close(engine);
 out:

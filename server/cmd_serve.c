@@ -21,6 +21,7 @@
 #include "server/cli.h"
 #include "server/direct.h"
 #include "server/log.h"
+#include "server/seal_thread.h"
 #include "server/serve.h"
 
 #define ORIGINS_MAX 32u
@@ -283,12 +284,15 @@ static int run(struct serve *serve, const char *first_key)
     return EXIT_STORE;
   }
   if (wait_listening(serve, &set, &number)) {
-    code = EXIT_DONE;
-    if (number == 0) {
+    bool failed;
+    struct seal_thread *sealer = seal_thread_start(&serve->options, &failed);
+    code = failed ? EXIT_STORE : EXIT_DONE;
+    if (number == 0 && !failed) {
       say_started(serve, first_key);
       sigwait(&set, &number);
     }
     log_line(LOG_INFO, "serve", "draining");
+    seal_thread_stop(sealer);
   }
   unblock_signals(&set);
   return code;

@@ -76,6 +76,10 @@
     "Requests per minute and service key; 0: no limit")                                            \
   X(allowed_origins, "allowed-origins", TEXT, "", 0, 0, "serve", "CORS origins, comma-separated")  \
   X(grace_ms, "grace-ms", NUMBER, "25000", 0, 600000, "serve", "Time to drain after SIGTERM")      \
+  X(seal_dir, "seal-dir", TEXT, "", 0, 0, "serve ledger",                                          \
+    "Folder of the signed seals, outside the database; default: seals in --data")                  \
+  X(seal_every_s, "seal-every-s", NUMBER, "3600", 0, 31536000, "serve",                            \
+    "Pause between seals; 0: none are made")                                                       \
   X(log_level, "log-level", TEXT, "info", 0, 0, "all", "debug, info, warning or error")            \
   X(admin_key, "admin-key", SECRET, "", 0, 0, "serve",                                             \
     "hfk_<id>_<secret>, admin for this process; by environment or file only")
