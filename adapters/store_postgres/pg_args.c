@@ -11,8 +11,8 @@
 static inline uint8_t *put(struct pg_round *round, size_t size)
 {
   struct hf_bytes *bytes = &round->bytes;
-  uint8_t *at = bytes->room - bytes->size >= size ? bytes->at + bytes->size
-                                                  : hf_bytes_reserve(bytes, size);
+  uint8_t *at =
+    bytes->room - bytes->size >= size ? bytes->at + bytes->size : hf_bytes_reserve(bytes, size);
   bytes->size += size;
   return at;
 }

@@ -150,9 +150,8 @@ static void put_entries(const struct pg_talk *talk, struct pg_round *round)
   EACH_ENTRY(PG_INT8, work->entries, pg_item_int8(round, (int64_t)entry->user));
   EACH_ENTRY(PG_INT8, work->entries, pg_item_int8(round, (int64_t)hf_id_serial(entry->id, bits)));
   EACH_ENTRY(PG_INT8, work->entries, pg_item_int8(round, (int64_t)entry->version));
-  EACH_ENTRY(PG_UUID, work->entries, j == 0 && unit->has_key
-                                       ? pg_item_uuid(round, entry->key.bytes)
-                                       : pg_item_null(round));
+  EACH_ENTRY(PG_UUID, work->entries,
+             j == 0 && unit->has_key ? pg_item_uuid(round, entry->key.bytes) : pg_item_null(round));
   EACH_ENTRY(PG_INT2, work->entries, pg_item_int2(round, (int)unit->partition));
   EACH_ENTRY(PG_BYTEA, work->entries, pg_item_bytes(round, entry->hash.bytes, HF_HASH_SIZE));
   put_bodies(request, work->entries, round);
@@ -236,8 +235,7 @@ static void put_outcomes(const struct pg_talk *talk, struct pg_round *round)
   EACH_OUTCOME(PG_INT2, pg_item_int2(round, outcome->type));
   EACH_OUTCOME(PG_INT8, pg_item_int8(round, (int64_t)outcome->version));
   EACH_OUTCOME(PG_INT8, pg_item_int8(round, outcome->recorded_us));
-  EACH_OUTCOME(PG_INT8,
-               pg_item_int8(round, (int64_t)batch_of(request, unit->partition)->number));
+  EACH_OUTCOME(PG_INT8, pg_item_int8(round, (int64_t)batch_of(request, unit->partition)->number));
   put_places(request, work->outcomes, round);
 }
 

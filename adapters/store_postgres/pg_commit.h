@@ -15,14 +15,14 @@
 
 struct pg_commit_row {
   const struct store_row *row;
-  uint32_t unit;             /* index in the request */
-  bool there;                /* in the database, before this commit; set by the judge */
-  uint8_t key[PG_ROW_KEY];   /* of its table's primary key; only when the list is sorted */
+  uint32_t unit;           /* index in the request */
+  bool there;              /* in the database, before this commit; set by the judge */
+  uint8_t key[PG_ROW_KEY]; /* of its table's primary key; only when the list is sorted */
 };
 struct pg_commit_list {
-  struct pg_commit_row *at;  /* in order of the units; sorted: by key, then by that order */
+  struct pg_commit_row *at; /* in order of the units; sorted: by key, then by that order */
   size_t count;
-  bool sorted;               /* always when some are no inserts */
+  bool sorted; /* always when some are no inserts */
 };
 struct pg_commit_rows {
   unsigned partition_bits;
@@ -43,7 +43,7 @@ bool pg_commit_rows_there(struct pg_commit_rows *rows, unsigned table, const PGr
  * none. */
 uint32_t pg_commit_rows_conflict(const struct pg_commit_rows *rows);
 
-/* ---- why a commit was refused: pg_commit_judge.c ---------------------------------------------- */
+/* ---- why a commit was refused: pg_commit_judge.c --------------------------------------------- */
 
 struct pg_judge;
 struct pg_judge *pg_judge_new(struct pg_talk *talk, struct pg_commit_rows *rows);
@@ -60,7 +60,7 @@ void pg_commit_keys(struct pg_round *round, struct store_unit *const *units, con
 const struct hf_digest *pg_unit_key(const struct store_unit *unit); /* NULL: it has none */
 hf_id pg_unit_user(const struct store_unit *unit);
 
-/* ---- ops of known keys: pg_commit_hits.c ------------------------------------------------------ */
+/* ---- ops of known keys: pg_commit_hits.c ----------------------------------------------------- */
 
 struct pg_hits;
 struct pg_hits *pg_hits_new(struct pg_talk *talk);

@@ -12,7 +12,7 @@ struct reading {
   struct pg_talk talk;
   struct store_request *request; /* NULL: none */
   struct store_unit *unit;
-  unsigned first, count;         /* its steps in the round */
+  unsigned first, count; /* its steps in the round */
 };
 
 struct pg_hits {

@@ -1,9 +1,9 @@
 /* pg_commit_judge.c - why the server refused a commit.
  *
- * Asked after the commit was rolled back, in one round: the newest batches, and which keys, versions
- * and rows of the commit exist. Then the units are gone through in their order, as if they were
- * written one after the other: the first that cannot be is named, and every unit whose key is known
- * is a hit. */
+ * Asked after the commit was rolled back, in one round: the newest batches, and which keys,
+ * versions and rows of the commit exist. Then the units are gone through in their order, as if they
+ * were written one after the other: the first that cannot be is named, and every unit whose key is
+ * known is a hit. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,14 +20,14 @@ struct pg_judge {
   struct store_request *request;
   struct pg_commit_rows *rows;
   bool corrupt;
-  enum store_status batches;  /* STORE_OK: each follows the newest one */
-  bool *judged;               /* by batch: it has a newest one before it */
-  uint32_t *keyed;            /* units with a key */
+  enum store_status batches; /* STORE_OK: each follows the newest one */
+  bool *judged;              /* by batch: it has a newest one before it */
+  uint32_t *keyed;           /* units with a key */
   size_t keyed_count;
-  bool *known;                /* parallel to keyed */
-  uint32_t *versioned;        /* by entry: its unit */
+  bool *known;         /* parallel to keyed */
+  uint32_t *versioned; /* by entry: its unit */
   size_t entries_count;
-  uint32_t forked;            /* lowest unit with a version that exists */
+  uint32_t forked; /* lowest unit with a version that exists */
   int keys_step, versions_step;
   int table_step[PG_ROW_TABLES];
 };
@@ -206,8 +206,8 @@ static uint32_t key_twice(const struct pg_judge *judge)
   }
   qsort(order, judge->keyed_count, sizeof *order, compare_keys);
   for (size_t i = 1; i < judge->keyed_count; i++)
-    if (order[i].user == order[i - 1u].user &&
-        hf_digest_equal(order[i].key, order[i - 1u].key) && order[i].unit < worst)
+    if (order[i].user == order[i - 1u].user && hf_digest_equal(order[i].key, order[i - 1u].key) &&
+        order[i].unit < worst)
       worst = order[i].unit;
   return worst;
 }
@@ -218,8 +218,7 @@ static enum store_status verdict_batches(const struct pg_judge *judge)
     return judge->batches;
   for (size_t i = 0; i < judge->request->commit.batches_count; i++) {
     enum store_status status =
-      judge->judged[i] ? STORE_OK
-                       : judge_batch(&judge->request->commit.batches[i], 0, 0, 1, NULL);
+      judge->judged[i] ? STORE_OK : judge_batch(&judge->request->commit.batches[i], 0, 0, 1, NULL);
     if (status != STORE_OK)
       return status;
   }

@@ -259,9 +259,10 @@ static void write_metas(struct writer *w)
   INT8(w, row->meta.op);
   if (!w->all)
     return;
-  COLUMN(w, PG_BYTEA, row->meta.json.at == NULL
-                        ? pg_item_null(w->round)
-                        : pg_item_bytes(w->round, row->meta.salt, sizeof row->meta.salt));
+  COLUMN(w, PG_BYTEA,
+         row->meta.json.at == NULL
+           ? pg_item_null(w->round)
+           : pg_item_bytes(w->round, row->meta.salt, sizeof row->meta.salt));
   TEXT(w, row->meta.json);
 }
 
@@ -276,8 +277,7 @@ static const struct table {
   [STORE_T_KEY] = {PG_KEY_PUT, PG_KEY_SET, PG_KEY_THERE, true, write_keys},
   [STORE_T_HOLD] = {PG_HOLD_PUT, PG_HOLD_SET, PG_HOLD_THERE, true, write_holds},
   [STORE_T_BLOCK] = {PG_BLOCK_PUT, PG_BLOCK_SET, PG_BLOCK_THERE, true, write_blocks},
-  [STORE_T_TRANSFER] = {PG_TRANSFER_PUT, PG_TRANSFER_SET, PG_TRANSFER_THERE, true,
-                        write_transfers},
+  [STORE_T_TRANSFER] = {PG_TRANSFER_PUT, PG_TRANSFER_SET, PG_TRANSFER_THERE, true, write_transfers},
   [STORE_T_REVERSAL] = {PG_REVERSAL_PUT, PG_REVERSAL_PUT, PG_REVERSAL_THERE, false,
                         write_reversals},
   [STORE_T_META] = {PG_META_PUT, PG_META_ERASE, PG_META_THERE, true, write_metas},

@@ -2,7 +2,7 @@
  *
  * Happy path: a talk runs on the session until it has ended; the thread sleeps in poll(2).
  * Ways to fail: no connection (STORE_UNAVAILABLE after one attempt); the connection ends within a
- *   commit: the doubt is settled over new connections for up to PG_RESOLVE_MAX_US.
+ *   commit: the doubt is settled over new connections for up to resolve_max_us.
  * Invariant: no talk is under way between two calls. */
 #include "adapters/store_postgres/pg_engine.h"
 
@@ -45,7 +45,8 @@ static void wait_for_session(struct pg_session *session, uint64_t until_us)
   due_us = due_us < until_us ? due_us : until_us;
   uint64_t left_us = due_us > now_us ? due_us - now_us : 0;
   int left_ms = left_us > 3600000000u ? 3600000 : (int)((left_us + 999u) / 1000u);
-  set.events = (short)((wants & PG_WANTS_READ ? POLLIN : 0) | (wants & PG_WANTS_WRITE ? POLLOUT : 0));
+  set.events =
+    (short)((wants & PG_WANTS_READ ? POLLIN : 0) | (wants & PG_WANTS_WRITE ? POLLOUT : 0));
   int ready = poll(&set, 1, left_ms);
   CHECK(ready >= 0 || errno == EINTR);
   now_us = pg_clock_us();
@@ -73,9 +74,10 @@ bool pg_engine_connect(struct pg_engine *engine)
 {
   if (engine->session.config == NULL)
     pg_session_init(&engine->session, &engine->session_config, pg_clock_us());
-  /* What came in the meantime tells whether it is still there. */
-  if (engine->session.state == PG_SESSION_READY)
-    pg_session_step(&engine->session, pg_clock_us());
+  /* What came in the meantime tells whether it is still there: its last words, then its end. */
+  for (unsigned i = 0; i < 2; i++)
+    if (engine->session.state == PG_SESSION_READY)
+      pg_session_step(&engine->session, pg_clock_us());
   return wait_ready(engine, UINT64_MAX, false);
 }
 
@@ -109,7 +111,7 @@ static bool run_talk(struct pg_engine *engine)
 /* A commit's outcome is unknown, and `talk` is to settle it. */
 static void settle(struct pg_engine *engine, const struct store_request *request)
 {
-  uint64_t until_us = pg_clock_us() + PG_RESOLVE_MAX_US;
+  uint64_t until_us = pg_clock_us() + engine->resolve_max_us;
   while (wait_ready(engine, until_us, true)) {
     if (run_talk(engine)) {
       bool doubt = pg_talk_lost(&engine->talk, 0);
@@ -179,8 +181,7 @@ void pg_engine_return(struct store_engine *base)
                  (unsigned long long)(engine->config.statement_timeout_us / 1000u));
   CHECK(engine->session.state == PG_SESSION_READY && conn != NULL);
   if (PQstatus(conn) != CONNECTION_OK || PQtransactionStatus(conn) != PQTRANS_IDLE ||
-      !say(conn, restore) || PQsetnonblocking(conn, 1) != 0 ||
-      PQenterPipelineMode(conn) != 1)
+      !say(conn, restore) || PQsetnonblocking(conn, 1) != 0 || PQenterPipelineMode(conn) != 1)
     pg_session_drop(&engine->session, pg_clock_us(), PQerrorMessage(conn));
 }
 
@@ -220,6 +221,7 @@ struct pg_engine *pg_engine_new(const struct store_postgres_config *config)
 {
   struct pg_engine *engine = rt_alloc(sizeof *engine);
   engine->engine.ops = &engine_ops;
+  engine->resolve_max_us = PG_RESOLVE_MAX_US;
   engine->config = *config;
   engine->config.dsn = copy_text(config->dsn);
   engine->config.replica_dsn = copy_text(config->replica_dsn);

@@ -20,9 +20,10 @@ struct pg_engine {
   struct pg_database database;
   struct pg_session_config session_config;
   struct pg_session session;
-  struct pg_talk talk; /* the one under way */
-  bool ended, lost;    /* it */
-  unsigned wary;       /* commits left that look first */
+  struct pg_talk talk;     /* the one under way */
+  bool ended, lost;        /* it */
+  unsigned wary;           /* commits left that look first */
+  uint64_t resolve_max_us; /* PG_RESOLVE_MAX_US */
 };
 
 /* Not connected yet. engine.ops->close frees it. */

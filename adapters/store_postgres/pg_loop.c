@@ -241,16 +241,18 @@ static struct pg_wire *idle_commit_wire(struct pg_group *group)
   return NULL;
 }
 
-/* The one with the least to do. Slow reads share the last session, so that the others stay quick. */
+/* The one with the least to do. Slow reads share the last session that is connected, so that the
+ * others stay quick. */
 static struct pg_wire *read_wire(struct pg_group *group, bool slow)
 {
   struct pg_wire *best = NULL;
-  for (unsigned i = slow ? group->count - 1u : 0; i < group->count; i++) {
+  for (unsigned i = group->count; i-- > 0;) {
     struct pg_wire *wire = &group->wires[i];
-    if (!pg_session_takes(&wire->session) || (slow && wire->slow))
-      continue;
-    if (best == NULL || wire->slow < best->slow ||
-        (wire->slow == best->slow && wire->session.talks < best->session.talks))
+    if (slow && wire->session.state == PG_SESSION_READY)
+      return pg_session_takes(&wire->session) && !wire->slow ? wire : NULL;
+    if (!slow && pg_session_takes(&wire->session) &&
+        (best == NULL || wire->slow < best->slow ||
+         (wire->slow == best->slow && wire->session.talks < best->session.talks)))
       best = wire;
   }
   return best;
@@ -323,7 +325,7 @@ static void pump_doubts(struct pg_loop *loop, uint64_t now_us)
     struct pg_job *job = wire->doubt;
     if (job == NULL)
       continue;
-    if (now_us - wire->doubt_since_us >= PG_RESOLVE_MAX_US) {
+    if (now_us - wire->doubt_since_us >= loop->port->engine->resolve_max_us) {
       if (wire->settling) { /* ends the attempt, with STORE_UNKNOWN */
         pg_session_drop(&wire->session, now_us, "the outcome of a commit stays unknown");
         pg_wire_follow(wire);
@@ -356,7 +358,7 @@ static uint64_t next_due(const struct pg_loop *loop)
       const struct pg_wire *wire = &group->wires[i];
       due_us = earlier(due_us, pg_session_due(&wire->session));
       if (wire->doubt != NULL) {
-        due_us = earlier(due_us, wire->doubt_since_us + PG_RESOLVE_MAX_US);
+        due_us = earlier(due_us, wire->doubt_since_us + loop->port->engine->resolve_max_us);
         if (!wire->settling && wire->session.state == PG_SESSION_READY)
           due_us = earlier(due_us, wire->doubt_next_us);
       }
@@ -390,7 +392,6 @@ static void arm(struct pg_loop *loop)
   uint64_t now_us = pg_clock_us();
   uint64_t left_ms = due_us > now_us ? (due_us - now_us + 999u) / 1000u : 0;
   loop->timer_us = due_us;
-  uv_update_time(loop->timer.loop);
   int failed = uv_timer_start(&loop->timer, on_timer, left_ms, 0);
   CHECK(failed == 0);
 }

@@ -10,7 +10,7 @@
 #include "actors/store/unit.h"
 #include "adapters/store_postgres/pg_read.h"
 
-#define ATTEMPTS_MAX 8u
+#define ATTEMPTS_MAX 32u /* one is lost only to an opening or a commit that went through */
 
 enum { STAGE_BEGIN, STAGE_LOOK, STAGE_TAKE };
 /* Of PG_SQL_PARTITION_STATE. */

@@ -90,6 +90,7 @@ void store_postgres_port_loop_begin(struct store_port *base, rt_ctx *ctx)
                              session);
     session->ended = pg_loop_ended;
     session->ended_arg = loop;
+    session->closing = pg_wire_closing;
   }
   group_start(loop, PG_ROLE_COMMIT, config->commits);
   group_start(loop, PG_ROLE_READ, config->readers);
@@ -100,10 +101,16 @@ void store_postgres_port_loop_begin(struct store_port *base, rt_ctx *ctx)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+static void request_free(struct store_request *request)
+{
+  request->port = NULL;
+  store_request_free(request);
+}
+
 static void queue_free(struct pg_queue *queue)
 {
   for (struct store_request *request; (request = pg_queue_take(queue)) != NULL;)
-    store_request_free(request);
+    request_free(request);
 }
 
 static void jobs_free(struct pg_loop *loop)
@@ -113,7 +120,7 @@ static void jobs_free(struct pg_loop *loop)
     loop->active = job->next;
     if (job->talk.ops->abandon != NULL)
       job->talk.ops->abandon(&job->talk);
-    store_request_free(job->request);
+    request_free(job->request);
     rt_free(job);
   }
   while (loop->free_jobs != NULL) {

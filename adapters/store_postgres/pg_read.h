@@ -47,7 +47,7 @@ static inline void pg_round_in(struct pg_round *round, enum pg_statement stateme
   pg_arg_int2(round, (int)partition);
 }
 
-/* ---- rows: the columns of pg_statements_read.h, from the first --------------------------------- */
+/* ---- rows: the columns of pg_statements_read.h, from the first ------------------------------- */
 
 hf_id pg_get_id(struct pg_rows *rows, int column);
 struct store_text pg_copy_text(struct pg_rows *rows, int column, struct hf_arena *arena);
@@ -70,7 +70,7 @@ void pg_row_entry(struct pg_rows *rows, int first, unsigned partition, unsigned 
  * `out` has room for HF_AMOUNT_TEXT_MAX each. */
 size_t pg_balance_text(const struct ledger_balance *balance, char *out);
 
-/* ---- the past of a user ----------------------------------------------------------------------- */
+/* ---- the past of a user ---------------------------------------------------------------------- */
 
 /* A search for the newest version that was recorded before a time. Versions have no gaps and their
  * times grow with them; each round asks for some of them and leaves a fraction of the range. */

@@ -28,8 +28,8 @@ static bool find_seq(struct pg_rows *rows, uint64_t seq)
   return false;
 }
 
-/* The op of entry `id`, or nothing (entries_count 0) when that is not there, or is not an op's first
- * entry and must be. */
+/* The op of entry `id`, or nothing (entries_count 0) when that is not there, or is not an op's
+ * first entry and must be. */
 static void take_entries(struct pg_rows *rows, hf_id id, bool any_entry, unsigned partition_bits,
                          struct store_op *op)
 {

@@ -40,7 +40,7 @@ static int run_with(PGconn *connection, const char *sql, const struct pg_round *
   if (status == PGRES_TUPLES_OK)
     count = PQntuples(result);
   else if (status == PGRES_COMMAND_OK)
-    count = atoi(PQcmdTuples(result));
+    count = (int)strtol(PQcmdTuples(result), NULL, 10);
   PQclear(result);
   return count;
 }

@@ -107,10 +107,13 @@ void pg_session_drop(struct pg_session *session, uint64_t now_us, const char *wh
     if (flight_at(session, i)->talk != NULL)
       lost[lost_count++] = flight_at(session, i)->talk;
   session->first = session->count = session->talks = 0;
+  if (session->config->closing != NULL)
+    session->config->closing(session);
   PQfinish(session->conn);
   session->conn = NULL;
   session->wants_write = false;
   memset(session->prepared, 0, sizeof session->prepared);
+  session->unprepared = false;
   if (session->reached)
     session->failures = 0;
   else
@@ -332,11 +335,20 @@ static void note_failure(struct pg_flight *flight, const PGresult *result)
 static void log_failure(struct pg_session *session, const struct pg_flight *flight)
 {
   char text[320];
-  if (session->config->log == NULL ||
-      pg_trouble_of(flight->failure.sqlstate) == PG_TROUBLE_UNIQUE)
+  if (session->config->log == NULL || pg_trouble_of(flight->failure.sqlstate) == PG_TROUBLE_UNIQUE)
     return;
   (void)snprintf(text, sizeof text, "%s: %s", flight->failure.sqlstate, flight->failure.message);
   session->config->log(session->config->log_arg, 2, "postgres", text);
+}
+
+/* What was prepared is gone from the server, or is for tables of another shape: only a new
+ * connection helps. */
+static bool prepared_in_vain(const struct pg_session *session, const struct pg_flight *flight)
+{
+  if (!flight->failed)
+    return false;
+  return strcmp(flight->failure.sqlstate, "0A000") == 0 ||
+         (strcmp(flight->failure.sqlstate, "26000") == 0 && !session->unprepared);
 }
 
 /* The oldest flight is complete. */
@@ -349,6 +361,7 @@ static void flight_end(struct pg_session *session, uint64_t now_us)
   if (flight.talk == NULL) {
     if (flight.failed) {
       session->prepared[flight.statement] = false;
+      session->unprepared = true;
       log_failure(session, &flight);
     }
     return;
@@ -365,6 +378,8 @@ static void flight_end(struct pg_session *session, uint64_t now_us)
     flight.talk->expected = false;
   }
   talk_on(session, flight.talk, now_us);
+  if (prepared_in_vain(session, &flight) && session->state == PG_SESSION_READY)
+    pg_session_drop(session, now_us, "prepared statements do not fit any more");
 }
 
 /* One result of the oldest flight, or NULL behind the last one of a statement. */

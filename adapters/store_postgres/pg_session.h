@@ -33,7 +33,7 @@ struct pg_session;
 struct pg_session_config { /* borrowed; the same for all sessions of a kind */
   const char *dsn;
   const char *application_name;
-  bool standby;               /* a replica is welcome; else only a server that takes writes is */
+  bool standby; /* a replica is welcome; else only a server that takes writes is */
   uint64_t connect_timeout_us;
   uint64_t statement_timeout_us;
   uint64_t lock_timeout_us;
@@ -43,31 +43,35 @@ struct pg_session_config { /* borrowed; the same for all sessions of a kind */
    * ended; else request->status says how it went. The session takes talks again in here. */
   void (*ended)(void *arg, struct pg_session *session, struct pg_talk *talk, bool lost);
   void *ended_arg;
+  /* Its socket is about to be closed, outside of connecting: it must not be watched any more. May
+   * be NULL. */
+  void (*closing)(struct pg_session *session);
 };
 
 struct pg_session {
   const struct pg_session_config *config;
   PGconn *conn;
-  uint8_t state;           /* enum pg_session_state; moved by session_move only */
-  bool wants_write;        /* libpq has bytes that the socket did not take */
-  bool reached;            /* READY since the last loss: the next loss connects again quickly */
+  uint8_t state;    /* enum pg_session_state; moved by session_move only */
+  bool wants_write; /* libpq has bytes that the socket did not take */
+  bool reached;     /* READY since the last loss: the next loss connects again quickly */
   PostgresPollingStatusType polling;
-  unsigned failures;       /* attempts in a row that did not lead to READY */
-  uint64_t due_us;         /* of the state: give up, or try again; 0: never */
-  uint64_t random;         /* xorshift state, for the jitter */
-  int backend;             /* process id of the server's side, of the newest connection */
+  unsigned failures; /* attempts in a row that did not lead to READY */
+  uint64_t due_us;   /* of the state: give up, or try again; 0: never */
+  uint64_t random;   /* xorshift state, for the jitter */
+  int backend;       /* process id of the server's side, of the newest connection */
   struct pg_flight {
-    struct pg_talk *talk;  /* NULL: a statement is prepared */
+    struct pg_talk *talk; /* NULL: a statement is prepared */
     enum pg_statement statement;
-    unsigned count, next;  /* steps of the round; results that are complete */
+    unsigned count, next; /* steps of the round; results that are complete */
     bool failed;
     struct pg_failure failure;
-  } *flights;              /* ring of PG_FLIGHTS, oldest at `first` */
+  } * flights; /* ring of PG_FLIGHTS, oldest at `first` */
   unsigned first, count;
-  unsigned talks;          /* flights that have a talk */
+  unsigned talks; /* flights that have a talk */
   bool prepared[PG_STATEMENT_COUNT];
-  struct pg_round round;   /* scratch: libpq copies it */
-  char why[256];           /* it last failed, for a person; no password in it */
+  bool unprepared;       /* a statement could not be prepared */
+  struct pg_round round; /* scratch: libpq copies it */
+  char why[256];         /* it last failed, for a person; no password in it */
 };
 
 void pg_session_init(struct pg_session *session, const struct pg_session_config *config,

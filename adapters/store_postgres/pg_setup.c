@@ -29,11 +29,21 @@ static void ignore_notice(void *arg, const PGresult *result)
 /* What stands before the DSN it may change; what stands behind it is ours. */
 PGconn *pg_setup_connect(const struct pg_session_config *config)
 {
-  const char *keys[] = {"keepalives_idle", "keepalives_interval", "keepalives_count",
-                        "tcp_user_timeout", "dbname", "application_name", "client_encoding",
+  const char *keys[] = {"gssencmode",           "keepalives_idle",
+                        "keepalives_interval",  "keepalives_count",
+                        "tcp_user_timeout",     "dbname",
+                        "application_name",     "client_encoding",
                         "target_session_attrs", NULL};
-  const char *values[] = {"10", "5", "3", "20000", config->dsn, config->application_name, "UTF8",
-                          config->standby ? "any" : "read-write", NULL};
+  const char *values[] = {"disable",
+                          "10",
+                          "5",
+                          "3",
+                          "20000",
+                          config->dsn,
+                          config->application_name,
+                          "UTF8",
+                          config->standby ? "any" : "read-write",
+                          NULL};
   PGconn *conn = PQconnectStartParams(keys, values, 1);
   if (conn != NULL)
     (void)PQsetNoticeReceiver(conn, ignore_notice, NULL);
@@ -45,18 +55,18 @@ PGconn *pg_setup_connect(const struct pg_session_config *config)
 bool pg_setup_send(PGconn *conn, const struct pg_session_config *config)
 {
   char sql[1024];
-  int size = snprintf(
-    sql, sizeof sql,
-    "SET statement_timeout=%llu;SET lock_timeout=%llu;"
-    "SET idle_in_transaction_session_timeout=%llu;SET client_min_messages=warning;"
-    "SET default_transaction_isolation='read committed';SET TimeZone='UTC';"
-    "SET plan_cache_mode=force_generic_plan;SET enable_seqscan=off;SET jit=off;"
-    "SET tcp_keepalives_idle=5;SET tcp_keepalives_interval=2;SET tcp_keepalives_count=3;"
-    "SELECT current_setting('synchronous_commit'),pg_is_in_recovery()::text,"
-    "current_setting('server_version_num')",
-    (unsigned long long)(config->statement_timeout_us / 1000u),
-    (unsigned long long)(config->lock_timeout_us / 1000u),
-    (unsigned long long)(config->statement_timeout_us / 1000u));
+  int size =
+    snprintf(sql, sizeof sql,
+             "SET statement_timeout=%llu;SET lock_timeout=%llu;"
+             "SET idle_in_transaction_session_timeout=%llu;SET client_min_messages=warning;"
+             "SET default_transaction_isolation='read committed';SET TimeZone='UTC';"
+             "SET plan_cache_mode=force_generic_plan;SET enable_seqscan=off;SET jit=off;"
+             "SET tcp_keepalives_idle=5;SET tcp_keepalives_interval=2;SET tcp_keepalives_count=3;"
+             "SELECT current_setting('synchronous_commit'),pg_is_in_recovery()::text,"
+             "current_setting('server_version_num')",
+             (unsigned long long)(config->statement_timeout_us / 1000u),
+             (unsigned long long)(config->lock_timeout_us / 1000u),
+             (unsigned long long)(config->statement_timeout_us / 1000u));
   CHECK(size > 0 && (size_t)size < sizeof sql);
   return PQsendQuery(conn, sql) == 1;
 }
@@ -83,8 +93,7 @@ static enum pg_setup judge(const PGresult *result, const struct pg_session_confi
   return PG_SETUP_MORE;
 }
 
-enum pg_setup pg_setup_take(PGconn *conn, const struct pg_session_config *config,
-                            char ret_why[256])
+enum pg_setup pg_setup_take(PGconn *conn, const struct pg_session_config *config, char ret_why[256])
 {
   while (PQisBusy(conn) == 0) {
     enum pg_setup verdict = PG_SETUP_MORE;

@@ -11,8 +11,7 @@
 
 #define PG_ALL(cte) " SELECT 1/(count(*)=cardinality($1))::int FROM " cte
 #define PG_THERE(columns, table, condition)                                                        \
-  "SELECT m.place FROM unnest(" columns " WHERE EXISTS(SELECT 1 FROM " table " WHERE " condition   \
-  ")"
+  "SELECT m.place FROM unnest(" columns " WHERE EXISTS(SELECT 1 FROM " table " WHERE " condition ")"
 
 /* A batch follows the newest one of its partition, or nothing is written. */
 #define PG_SQL_BATCH                                                                               \
@@ -47,10 +46,9 @@
     "rows_count,committed_us,previous,hash) VALUES($1::int2,$2::int8,$3::int8,$4::int8,0,0,0,"     \
     "$5::int8,$6::bytea,$7::bytea)")                                                               \
   X(BATCH_HASH, "SELECT hash FROM batches WHERE partition=$1::int2 AND number=$2::int8")           \
-  X(BACKEND_END,                                                                                   \
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid=$1::int4 AND "               \
-    "application_name=current_setting('application_name') AND pid<>pg_backend_pid() "              \
-    "AND backend_type='client backend' AND wait_event='ClientRead'")                               \
+  X(BACKEND_END, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid=$1::int4 AND "  \
+                 "application_name=current_setting('application_name') AND pid<>pg_backend_pid() " \
+                 "AND backend_type='client backend' AND wait_event='ClientRead'")                  \
   /* How far a replica is behind, microseconds; 0 where nothing is replayed. */                    \
   X(REPLICA_LAG,                                                                                   \
     "SELECT CASE WHEN pg_is_in_recovery() THEN (extract(epoch FROM clock_timestamp()-"             \
@@ -60,8 +58,9 @@
   X(KEYS_THERE, "SELECT DISTINCT m.place FROM " PG_SQL_KEYS)                                       \
   X(VERSIONS_THERE, PG_THERE("$1::int2[],$2::int8[],$3::int8[]) "                                  \
                              "WITH ORDINALITY m(partition,user_id,version,place)",                 \
-                             "journal j", "j.partition=m.partition AND j.user_id=m.user_id "       \
-                                          "AND j.version=m.version"))                              \
+                             "journal j",                                                          \
+                             "j.partition=m.partition AND j.user_id=m.user_id "                    \
+                             "AND j.version=m.version"))                                           \
   X(JOURNAL_PUT,                                                                                   \
     "INSERT INTO journal(user_id,seq,version,key,partition,hash,body) SELECT * FROM "              \
     "unnest($1::int8[],$2::int8[],$3::int8[],$4::uuid[],$5::int2[],$6::bytea[],$7::bytea[])")      \
@@ -80,10 +79,9 @@
   X(USER_PUT,                                                                                      \
     "INSERT INTO users(partition,id,kind,status,created_us,external_id,profile) SELECT * FROM "    \
     "unnest($1::int2[],$2::int8[],$3::int2[],$4::int2[],$5::int8[],$6::text[],$7::text[])")        \
-  X(USER_SET,                                                                                      \
-    "WITH put AS (UPDATE users t SET status=m.status FROM unnest($1::int2[],$2::int8[],"           \
-    "$3::int2[]) m(partition,id,status) WHERE t.partition=m.partition AND t.id=m.id "              \
-    "RETURNING 1)" PG_ALL("put"))                                                                  \
+  X(USER_SET, "WITH put AS (UPDATE users t SET status=m.status FROM unnest($1::int2[],$2::int8[]," \
+              "$3::int2[]) m(partition,id,status) WHERE t.partition=m.partition AND t.id=m.id "    \
+              "RETURNING 1)" PG_ALL("put"))                                                        \
   X(USER_THERE, PG_THERE("$1::int2[],$2::int8[]) WITH ORDINALITY m(partition,id,place)",           \
                          "users t", "t.partition=m.partition AND t.id=m.id"))                      \
   X(NAME_PUT,                                                                                      \
@@ -96,8 +94,9 @@
     "AND t.digest=m.digest RETURNING 1)" PG_ALL("put"))                                            \
   X(NAME_THERE, PG_THERE("$1::int2[],$2::int2[],$3::bytea[]) "                                     \
                          "WITH ORDINALITY m(partition,kind,digest,place)",                         \
-                         "names t", "t.partition=m.partition AND t.kind=m.kind "                   \
-                                    "AND t.digest=m.digest"))                                      \
+                         "names t",                                                                \
+                         "t.partition=m.partition AND t.kind=m.kind "                              \
+                         "AND t.digest=m.digest"))                                                 \
   X(ASSET_PUT,                                                                                     \
     "INSERT INTO assets(id,scale,chain_decimals,code,name,chain,contract,created_us) "             \
     "SELECT * FROM unnest($1::int4[],$2::int2[],$3::int2[],$4::text[],$5::text[],$6::text[],"      \
@@ -143,15 +142,13 @@
     "WHERE t.partition=m.partition AND t.id=m.id RETURNING 1)" PG_ALL("put"))                      \
   X(TRANSFER_THERE, PG_THERE("$1::int2[],$2::int8[]) WITH ORDINALITY m(partition,id,place)",       \
                              "transfers t", "t.partition=m.partition AND t.id=m.id"))              \
-  X(REVERSAL_PUT,                                                                                  \
-    "INSERT INTO reversals(partition,original,op,amount) SELECT * FROM "                           \
-    "unnest($1::int2[],$2::int8[],$3::int8[],$4::bytea[])")                                        \
+  X(REVERSAL_PUT, "INSERT INTO reversals(partition,original,op,amount) SELECT * FROM "             \
+                  "unnest($1::int2[],$2::int8[],$3::int8[],$4::bytea[])")                          \
   X(REVERSAL_THERE,                                                                                \
     PG_THERE("$1::int2[],$2::int8[],$3::int8[]) WITH ORDINALITY m(partition,original,op,place)",   \
              "reversals t", "t.partition=m.partition AND t.original=m.original AND t.op=m.op"))    \
-  X(META_PUT,                                                                                      \
-    "INSERT INTO entry_metadata(partition,op,salt,json) SELECT * FROM "                            \
-    "unnest($1::int2[],$2::int8[],$3::bytea[],$4::text[])")                                        \
+  X(META_PUT, "INSERT INTO entry_metadata(partition,op,salt,json) SELECT * FROM "                  \
+              "unnest($1::int2[],$2::int8[],$3::bytea[],$4::text[])")                              \
   X(META_ERASE,                                                                                    \
     "WITH put AS (UPDATE entry_metadata t SET salt=NULL,json=NULL FROM "                           \
     "unnest($1::int2[],$2::int8[]) m(partition,op) WHERE t.partition=m.partition AND t.op=m.op "   \

@@ -20,6 +20,12 @@
 #define PG_BALANCE_COLUMNS                                                                         \
   "earned,pending,claimable,held,claiming,blocked,quarantine,debt,claimed_total,spent_total"
 
+/* Rows by a list of keys, each looked up on its own: the planner, which knows averages only, would
+ * rather read everything that an average user has and filter it. OFFSET 0 keeps it from that. */
+#define PG_SQL_EACH(table, inner, condition, keys)                                                 \
+  "SELECT j.* FROM unnest(" keys "::bigint[]) e(key) CROSS JOIN LATERAL (SELECT " inner            \
+  " FROM " table " WHERE partition=$1 AND " condition " OFFSET 0) j"
+
 /* A user as an actor needs it, in one statement: its row (part 0), its newest entry (1), its open
  * holds (2) and blocks (3) with the versions of their entries. $3: partition bits. */
 #define PG_SQL_LOAD_USER                                                                           \
@@ -93,8 +99,8 @@
 
 #define PG_STATEMENTS_READ(X)                                                                      \
   X(LOAD_USER, PG_SQL_LOAD_USER)                                                                   \
-  X(ENTRIES_OF_VERSIONS, "SELECT " PG_ENTRY_COLUMNS " FROM journal WHERE partition=$1 "            \
-                         "AND user_id=$2 AND version=ANY($3)")                                     \
+  X(ENTRIES_OF_VERSIONS, PG_SQL_EACH("journal", PG_ENTRY_COLUMNS,                                  \
+                                     "user_id=$2 AND version=e.key", "$3"))                        \
   X(ENTRY_NEWEST, "SELECT " PG_ENTRY_COLUMNS " FROM journal WHERE partition=$1 AND user_id=$2 "    \
                   "ORDER BY version DESC LIMIT 1")                                                 \
   X(ENTRIES_BEFORE, "SELECT " PG_ENTRY_COLUMNS " FROM journal WHERE partition=$1 AND user_id=$2 "  \
@@ -106,10 +112,10 @@
   X(KEY_ENTRY, "SELECT seq FROM journal WHERE partition=$1 AND user_id=$2 AND key=$3")             \
   X(KEY_OUTCOME, "SELECT " PG_OUTCOME_COLUMNS " FROM outcomes WHERE partition=$1 AND user_id=$2 "  \
                  "AND key=$3")                                                                     \
-  X(METADATA_OF, "SELECT op,json,salt FROM entry_metadata WHERE partition=$1 "                     \
-                 "AND op=ANY($2) ORDER BY op")                                                     \
-  X(REVERSALS_OF, "SELECT original,op,amount FROM reversals WHERE partition=$1 "                   \
-                  "AND original=ANY($2) ORDER BY original,op")                                     \
+  X(METADATA_OF, PG_SQL_EACH("entry_metadata", "op,json,salt", "op=e.key", "$2")                   \
+                 " ORDER BY op")                                                                   \
+  X(REVERSALS_OF, PG_SQL_EACH("reversals", "original,op,amount", "original=e.key", "$2")           \
+                  " ORDER BY original,op")                                                         \
   X(BACKDATED_AFTER, "SELECT seq,asset,source,target,amount FROM backdated WHERE partition=$1 "    \
                      "AND user_id=$2 AND seq>$3 AND effective_us<=$4 ORDER BY seq LIMIT $5")       \
   X(USER_GET, "SELECT " PG_USER_COLUMNS " FROM users WHERE partition=$1 AND id=$2")                \
@@ -157,8 +163,8 @@
   X(PROJECT_MARK, "SELECT seq FROM projection_marks WHERE partition=$1")                           \
   X(PROJECT_WRITE, PG_SQL_PROJECT_WRITE)
 
-/* Those that read a whole table on purpose: a handful of rows. */
+/* Those that read a whole table on purpose: a handful of rows, or at a burial one per partition. */
 #define PG_STATEMENTS_WHOLE(X)                                                                     \
-  X(ASSETS) X(KEYS) X(LEASE_NODES) X(LEASE_OWNERS)
+  X(ASSETS) X(KEYS) X(LEASE_BURY) X(LEASE_NODES) X(LEASE_OWNERS)
 
 #endif

@@ -2,8 +2,8 @@
  * results mean. No I/O: pg_session.h sends the rounds and brings the results, over libuv in the
  * server and by blocking on the command line.
  *
- * A *round* is one or more prepared statements and a Sync: one implicit transaction, one round trip.
- * A talk has one round or a few, decided as it goes. It ends with request->status set.
+ * A *round* is one or more prepared statements and a Sync: one implicit transaction, one round
+ * trip. A talk has one round or a few, decided as it goes. It ends with request->status set.
  * Owner: who runs the session; one thread at a time. All memory is of the request's arena. */
 #ifndef HOLDFAST_PG_TALK_H
 #define HOLDFAST_PG_TALK_H
@@ -13,14 +13,14 @@
 #include "actors/store/port.h"
 #include "holdfast/bytes.h"
 
-/* Every statement, prepared under its name by each session that uses it. X(NAME, SQL) in the two tables. */
+/* Every statement, prepared under its name by each session that uses it. X(NAME, SQL) in both. */
 #include "adapters/store_postgres/pg_statements_commit.h"
 #include "adapters/store_postgres/pg_statements_read.h"
 enum pg_statement {
 #define X(name, sql) PG_##name,
   PG_STATEMENTS_COMMIT(X) PG_STATEMENTS_READ(X)
 #undef X
-  PG_STATEMENT_COUNT
+    PG_STATEMENT_COUNT
 };
 const char *pg_statement_name(enum pg_statement statement);
 const char *pg_statement_sql(enum pg_statement statement);
@@ -31,20 +31,20 @@ const char *pg_statement_sql(enum pg_statement statement);
 struct pg_args { /* of one statement; what it points to lives in the round */
   unsigned count;
   struct pg_arg {
-    size_t at, size;       /* in the round's bytes */
+    size_t at, size; /* in the round's bytes */
     bool null;
   } arg[PG_ARGS_MAX];
 };
 
 struct pg_round {
-  struct hf_bytes bytes;   /* of all arguments: one block, kept from round to round */
+  struct hf_bytes bytes; /* of all arguments: one block, kept from round to round */
   unsigned count, room;
   struct pg_step {
     enum pg_statement statement;
     struct pg_args args;
-  } *steps;
-  struct pg_step *open;    /* the one that arguments are added to */
-  size_t array_at;         /* of the array under way: its header; 0: none */
+  } * steps;
+  struct pg_step *open; /* the one that arguments are added to */
+  size_t array_at;      /* of the array under way: its header; 0: none */
   uint32_t array_left;
 };
 void pg_round_init(struct pg_round *round);
@@ -65,7 +65,12 @@ void pg_arg_text(struct pg_round *round, const char *text, size_t size); /* NULL
 void pg_arg_amount(struct pg_round *round, hf_amount amount);
 /* One-dimensional array of `count` elements, each added by the matching pg_item call. */
 enum pg_type {
-  PG_BOOL = 16, PG_BYTEA = 17, PG_INT8 = 20, PG_INT2 = 21, PG_INT4 = 23, PG_TEXT = 25,
+  PG_BOOL = 16,
+  PG_BYTEA = 17,
+  PG_INT8 = 20,
+  PG_INT2 = 21,
+  PG_INT4 = 23,
+  PG_TEXT = 25,
   PG_UUID = 2950
 };
 void pg_arg_array(struct pg_round *round, enum pg_type type, size_t count);
@@ -99,17 +104,17 @@ hf_amount pg_get_amount(struct pg_rows *rows, int column); /* as pg_arg_amount *
 /* ---- talks ----------------------------------------------------------------------------------- */
 
 struct pg_failure {
-  unsigned step;           /* which statement of the round */
-  char sqlstate[6];        /* "" when the connection was lost */
-  char constraint[64];     /* name, or "" */
-  char message[200];       /* for the log */
+  unsigned step;       /* which statement of the round */
+  char sqlstate[6];    /* "" when the connection was lost */
+  char constraint[64]; /* name, or "" */
+  char message[200];   /* for the log */
 };
 
 /* What kind of failure an SQLSTATE is, for every talk alike. */
 enum pg_trouble {
-  PG_TROUBLE_TRANSIENT,    /* surely not done; try later: 40xxx, 53xxx, 55xxx, 57xxx, 25006 ... */
-  PG_TROUBLE_UNIQUE,       /* 23505 */
-  PG_TROUBLE_OTHER,        /* a missing table, a type: an operator has to look: unavailable, logged */
+  PG_TROUBLE_TRANSIENT, /* surely not done; try later: 40xxx, 53xxx, 55xxx, 57xxx, 25006 ... */
+  PG_TROUBLE_UNIQUE,    /* 23505 */
+  PG_TROUBLE_OTHER,     /* a missing table: an operator has to look; unavailable, logged */
 };
 enum pg_trouble pg_trouble_of(const char sqlstate[6]);
 
@@ -122,14 +127,14 @@ struct pg_talk {
   struct store_request *request;
   const struct pg_database *database;
   const struct pg_talk_ops *ops;
-  unsigned round;          /* rounds that were sent */
-  bool committing;         /* the round on its way may write: losing it leaves a doubt. Set by
+  unsigned round;  /* rounds that were sent */
+  bool committing; /* the round on its way may write: losing it leaves a doubt. Set by
                               `next`, which finds it false */
-  bool expected;           /* the failure at hand is part of the protocol: not logged. Set by
+  bool expected;   /* the failure at hand is part of the protocol: not logged. Set by
                               `failed`, which finds it false */
-  bool wary;               /* commits: hits are likely, look for them before anything is written */
-  int backend;             /* doubt: process id of the server's side that had the commit; 0: none */
-  void *work;              /* of the kind's own file; in the request's arena */
+  bool wary;       /* commits: hits are likely, look for them before anything is written */
+  int backend;     /* doubt: process id of the server's side that had the commit; 0: none */
+  void *work;      /* of the kind's own file; in the request's arena */
 };
 
 struct pg_talk_ops {

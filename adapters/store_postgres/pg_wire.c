@@ -2,9 +2,8 @@
  *
  * Happy path: the socket is watched for what the session wants; an event is a step.
  * Ways to fail: libuv cannot watch the socket: the session is dropped and tries again later.
- * Invariant: a socket that libpq has closed is not watched any more before the loop turns. While it
- *   connects, libpq may close its socket and open another of the same number: it is watched anew
- *   each time. */
+ * Invariant: a socket is not watched any more when libpq closes it. While it connects, libpq may
+ *   close its socket and open another of the same number: it is watched anew at each step. */
 #include "adapters/store_postgres/pg_clock.h"
 #include "adapters/store_postgres/pg_port.h"
 #include "holdfast/check.h"
@@ -60,8 +59,8 @@ void pg_wire_follow(struct pg_wire *wire)
   struct pg_session *session = &wire->session;
   int socket = pg_session_socket(session);
   unsigned wants = pg_session_wants(session);
-  int events = (wants & PG_WANTS_READ ? UV_READABLE : 0) |
-               (wants & PG_WANTS_WRITE ? UV_WRITABLE : 0);
+  int events =
+    (wants & PG_WANTS_READ ? UV_READABLE : 0) | (wants & PG_WANTS_WRITE ? UV_WRITABLE : 0);
   if (wire->watch != NULL && socket != wire->watch->socket)
     watch_close(wire);
   if (socket < 0)
@@ -94,6 +93,11 @@ void pg_wire_tick(struct pg_wire *wire, uint64_t now_us)
 {
   pg_session_tick(&wire->session, now_us);
   pg_wire_follow(wire);
+}
+
+void pg_wire_closing(struct pg_session *session)
+{
+  watch_close((struct pg_wire *)session);
 }
 
 void pg_wire_deinit(struct pg_wire *wire)

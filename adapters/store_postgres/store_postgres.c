@@ -33,7 +33,7 @@ enum hf_error store_postgres_open(const struct store_postgres_config *config,
   CHECK(config->connect_timeout_us > 0 && config->statement_timeout_us > 0);
   if (!pg_setup_dsn_ok(config->dsn) ||
       (config->replica_dsn != NULL && !pg_setup_dsn_ok(config->replica_dsn))) {
-    (void)snprintf(ret_why, 256, "the name of the PostgreSQL store is no URI and no keyword string");
+    (void)snprintf(ret_why, 256, "the name of the PostgreSQL store is neither a URI nor keywords");
     return HF_E_INVALID_FIELD;
   }
   struct pg_engine *engine = pg_engine_new(config);
@@ -66,11 +66,10 @@ enum hf_error store_postgres_leave(struct store_engine *engine, uint64_t node)
   if (conn == NULL)
     return HF_E_UNAVAILABLE;
   (void)snprintf(text, sizeof text, "%llu", (unsigned long long)node);
-  PGresult *result = PQexecParams(
-    conn,
-    "WITH gone AS (DELETE FROM nodes WHERE id=$1::int8) "
-    "UPDATE partitions SET owner=NULL WHERE owner=$1::int8",
-    1, NULL, values, NULL, NULL, 0);
+  PGresult *result = PQexecParams(conn,
+                                  "WITH gone AS (DELETE FROM nodes WHERE id=$1::int8) "
+                                  "UPDATE partitions SET owner=NULL WHERE owner=$1::int8",
+                                  1, NULL, values, NULL, NULL, 0);
   bool left = PQresultStatus(result) == PGRES_COMMAND_OK;
   PQclear(result);
   pg_engine_return(engine);

@@ -1,8 +1,8 @@
 /* test_pg_doubt.c - connections and servers that end in the middle of a commit, for the engine and
  * for the port over a real server: the answer is right, and what is unknown is settled.
  *
- * A commit goes through a proxy that cuts it, or to a backend that is stopped; a second engine looks
- * at the database past the proxy.
+ * A commit goes through a proxy that cuts it, or to a backend that is stopped; a second engine
+ * looks at the database past the proxy.
  * ctest: timeout=300 */
 #include <pthread.h>
 #include <setjmp.h>
@@ -23,14 +23,14 @@
 #define UNITS 40u /* enough that half of a round has the batch and not the end */
 
 struct scene {
-  struct store_world world;       /* over `engine` */
-  struct store_engine *engine;    /* through the proxy */
-  struct pg_engine *inner;        /* of the engine or of the port */
+  struct store_world world;    /* over `engine` */
+  struct store_engine *engine; /* through the proxy */
+  struct pg_engine *inner;     /* of the engine or of the port */
   struct store_engine *direct;
   struct cut_proxy *proxy;
   struct world_user *user;
   char database[32];
-  PGconn *other;                  /* for locks; NULL: not connected */
+  PGconn *other; /* for locks; NULL: not connected */
 };
 
 /* ---- scene ----------------------------------------------------------------------------------- */
@@ -410,8 +410,10 @@ static void test_commit_when_the_server_crashes_then_settled_when_it_is_back(voi
 int main(void)
 {
 #define BOTH(test)                                                                                 \
-  {"engine: " #test, test, setup_engine, teardown, NULL}, {"port: " #test, test, setup_port,       \
-                                                           teardown, NULL}
+  {"engine: " #test, test, setup_engine, teardown, NULL},                                          \
+  {                                                                                                \
+    "port: " #test, test, setup_port, teardown, NULL                                               \
+  }
   const struct CMUnitTest tests[] = {
     BOTH(test_commit_when_it_never_arrives_then_unavailable),
     BOTH(test_commit_when_only_its_answer_is_lost_then_ok),

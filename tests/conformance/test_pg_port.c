@@ -254,14 +254,13 @@ static void test_history_when_a_replica_keeps_up_then_it_answers_until_it_is_gon
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(
-      test_reads_when_hundreds_at_a_time_then_each_its_own_answer, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_reads_when_hundreds_at_a_time_then_each_its_own_answer,
+                                    setup, teardown),
     cmocka_unit_test_setup_teardown(
       test_commits_when_of_one_partition_then_in_order_though_there_are_two_sessions, setup,
       teardown),
     cmocka_unit_test_setup_teardown(
-      test_requests_when_the_server_is_away_then_unavailable_and_well_again_later, setup,
-      teardown),
+      test_requests_when_the_server_is_away_then_unavailable_and_well_again_later, setup, teardown),
     cmocka_unit_test_setup_teardown(test_end_when_requests_are_under_way_then_freed, setup,
                                     teardown),
     cmocka_unit_test(test_history_when_a_replica_keeps_up_then_it_answers_until_it_is_gone),

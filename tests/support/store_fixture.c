@@ -14,6 +14,7 @@
 
 #include "adapters/store_memory/store_memory.h"
 #include "adapters/store_sqlite/store_sqlite.h"
+#include "tests/support/port_engine.h"
 
 struct store_engine *fixture_engine_memory(struct store_fixture *fixture)
 {
@@ -40,6 +41,82 @@ struct store_engine *fixture_engine_sqlite(struct store_fixture *fixture)
     fail_msg("the SQLite store does not open: %s", why);
   return fixture->engine;
 }
+
+/* ---- PostgreSQL ------------------------------------------------------------------------------ */
+
+static struct pg_cluster *server;
+static unsigned databases;
+
+int fixture_server_start(void **state)
+{
+  (void)state;
+  server = pg_cluster_new(NULL);
+  return 0;
+}
+
+int fixture_server_stop(void **state)
+{
+  (void)state;
+  pg_cluster_free(server);
+  server = NULL;
+  return 0;
+}
+
+struct pg_cluster *fixture_server(void)
+{
+  assert_non_null(server);
+  return server;
+}
+
+void fixture_database(char ret_name[32])
+{
+  (void)snprintf(ret_name, 32, "store%u", databases++);
+  pg_cluster_create_database(fixture_server(), ret_name);
+}
+
+struct store_postgres_config fixture_postgres_config(const char *dsn)
+{
+  return (struct store_postgres_config){.dsn = dsn,
+                                        .replica_lag_us = 1000000,
+                                        .partition_bits = FIXTURE_PARTITION_BITS,
+                                        .commits = 1,
+                                        .readers = 2,
+                                        .connect_timeout_us = 5000000,
+                                        .statement_timeout_us = 30000000,
+                                        .lock_timeout_us = 1000000,
+                                        .migrate = true};
+}
+
+struct store_engine *fixture_engine_postgres(struct store_fixture *fixture)
+{
+  char dsn[PG_CLUSTER_DSN_SIZE], why[256] = "";
+  struct store_postgres_config config;
+
+  fixture_database(fixture->database);
+  pg_cluster_dsn(server, fixture->database, dsn);
+  config = fixture_postgres_config(dsn);
+  if (store_postgres_open(&config, &fixture->engine, why) != HF_OK)
+    fail_msg("the PostgreSQL store does not open: %s", why);
+  fixture->batches_of_opening = 1;
+  return fixture->engine;
+}
+
+struct store_engine *fixture_engine_postgres_port(struct store_fixture *fixture)
+{
+  struct store_postgres_config config = fixture_postgres_config("");
+  struct store_engine *engine = fixture_engine_postgres(fixture);
+  struct port_engine_config port = {.port = store_postgres_port_new(engine, &config, 2),
+                                    .partition_bits = FIXTURE_PARTITION_BITS,
+                                    .loops = 2,
+                                    .loop_begin = store_postgres_port_loop_begin,
+                                    .loop_end = store_postgres_port_loop_end,
+                                    .port_free = store_postgres_port_free};
+
+  fixture->engine = port_engine_new(&port);
+  return fixture->engine;
+}
+
+/* ---- fixtures -------------------------------------------------------------------------------- */
 
 static void folder_remove(const char *folder)
 {
@@ -84,6 +161,16 @@ int fixture_setup_memory(void **state)
 int fixture_setup_sqlite(void **state)
 {
   return setup(state, fixture_engine_sqlite);
+}
+
+int fixture_setup_postgres(void **state)
+{
+  return setup(state, fixture_engine_postgres);
+}
+
+int fixture_setup_postgres_port(void **state)
+{
+  return setup(state, fixture_engine_postgres_port);
 }
 
 int fixture_teardown(void **state)

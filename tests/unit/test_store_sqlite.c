@@ -1,4 +1,4 @@
-/* What only the SQLite store has: migrations, the lock, triggers, query plans, projections, and
+/* What only the SQLite store has: migrations, the lock, triggers, query plans, and
  * values at the ends of their ranges in its columns. The conformance suite has the rest. */
 #include <pthread.h>
 #include <setjmp.h>
@@ -235,6 +235,8 @@ static void test_ledger_tables_when_updated_or_deleted_then_the_database_refuses
   static const char *const refused[] = {
     "UPDATE journal_1 SET version=9",
     "DELETE FROM journal_1",
+    "UPDATE backdated SET effective_us=9",
+    "DELETE FROM backdated",
     "UPDATE batches SET epoch=9",
     "DELETE FROM batches",
     "UPDATE outcomes SET type=9",
@@ -245,7 +247,11 @@ static void test_ledger_tables_when_updated_or_deleted_then_the_database_refuses
     "UPDATE entry_metadata SET salt=NULL",
   };
   struct store_fixture *fixture = *state;
-  (void)some_ops(fixture);
+  struct world_user *user = some_ops(fixture);
+  struct ledger_command command = world_command(&fixture->world, LEDGER_T_GRANT, 1, 1);
+  command.effective_us = fixture->world.now_us - 1;
+  (void)world_stage(&fixture->world, user, &command);
+  world_must_commit(&fixture->world);
   for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
     if (run(fixture, refused[i]) != SQLITE_CONSTRAINT)
       fail_msg("not refused: %s", refused[i]);
@@ -257,9 +263,9 @@ static void test_selfcheck_when_a_trigger_is_missing_then_it_is_said(void **stat
   struct store_fixture *fixture = *state;
   char why[256] = "";
   (void)some_ops(fixture);
-  assert_int_equal(store_sqlite_selfcheck(fixture->engine, why), HF_OK);
+  assert_int_equal(store_admin_of(fixture->engine)->selfcheck(fixture->engine, why), HF_OK);
   assert_int_equal(run(fixture, "DROP TRIGGER journal_3_delete"), SQLITE_OK);
-  assert_int_equal(store_sqlite_selfcheck(fixture->engine, why), HF_E_INTERNAL);
+  assert_int_equal(store_admin_of(fixture->engine)->selfcheck(fixture->engine, why), HF_E_INTERNAL);
   assert_non_null(strstr(why, "append-only"));
 }
 
@@ -351,196 +357,6 @@ static void test_amount_column_when_compared_as_bytes_then_sorts_as_the_number(v
     assert_true(i == 0 || memcmp(previous, bytes, sizeof(bytes)) < 0);
     memcpy(previous, bytes, sizeof(bytes));
   }
-}
-
-struct seen_balances {
-  size_t count;
-  struct store_balance_row row;
-};
-
-static bool see_balance(void *arg, const struct store_balance_row *row)
-{
-  struct seen_balances *seen = arg;
-  seen->count++;
-  seen->row = *row;
-  return true;
-}
-
-struct seen_systems {
-  size_t count;
-  struct store_system_row rows[8];
-};
-
-static bool see_system(void *arg, const struct store_system_row *row)
-{
-  struct seen_systems *seen = arg;
-  assert_true(seen->count < 8);
-  seen->rows[seen->count++] = *row;
-  return true;
-}
-
-static void test_repair_when_amounts_are_extreme_then_they_come_back_exactly(void **state)
-{
-  struct store_fixture *fixture = *state;
-  struct store_balance_row balance = {.user = 20, .asset = 3, .version = 7};
-  struct store_system_row systems[2] = {
-    {.partition = 0, .asset = 3, .account = LEDGER_ISSUANCE, .label = "", .sum = HF_AMOUNT_MIN},
-    {.partition = 2, .asset = 3, .account = LEDGER_SPEND, .label = "p", .sum = HF_AMOUNT_MAX},
-  };
-  for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++)
-    balance.balance.bucket[i] = HF_AMOUNT_MAX - (hf_amount)i;
-  balance.balance.claimed_total = ((hf_amount)1 << 64) + 1;
-  balance.balance.spent_total = HF_AMOUNT_MAX;
-  const struct store_repair repair = {
-    .balances = &balance, .balances_count = 1, .systems = systems, .systems_count = 2};
-  assert_int_equal(store_sqlite_repair(fixture->engine, &repair), HF_OK);
-  struct seen_balances seen = {.count = 0};
-  assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &seen), HF_OK);
-  assert_int_equal(seen.count, 1);
-  assert_int_equal(seen.row.user, 20);
-  assert_int_equal(seen.row.version, 7);
-  assert_memory_equal(&seen.row.balance, &balance.balance, sizeof(balance.balance));
-  struct seen_systems totals = {.count = 0};
-  assert_int_equal(store_sqlite_each_system(fixture->engine, see_system, &totals), HF_OK);
-  assert_int_equal(totals.count, 2);
-  for (size_t i = 0; i < 2; i++) {
-    assert_true(totals.rows[i].sum == systems[i].sum);
-    assert_int_equal(totals.rows[i].account, systems[i].account);
-    assert_string_equal(totals.rows[i].label, systems[i].label);
-  }
-}
-
-/* ---- projections and walks ------------------------------------------------------------------- */
-
-static void project_all(struct store_fixture *fixture, uint32_t limit)
-{
-  for (uint32_t p = 0; p < 1u << FIXTURE_PARTITION_BITS; p++) {
-    bool more = true;
-    while (more) {
-      struct store_request *request = store_request_new(STORE_PROJECT);
-      request->project.partition = p;
-      request->project.limit = limit;
-      world_read(&fixture->world, request, STORE_OK);
-      more = request->project.more;
-      store_request_free(request);
-    }
-  }
-}
-
-static void test_project_when_done_in_steps_then_balances_and_system_totals_follow(void **state)
-{
-  struct store_fixture *fixture = *state;
-  const struct world_user *user = some_ops(fixture);
-  struct seen_balances seen = {.count = 0};
-  struct seen_systems totals = {.count = 0};
-  project_all(fixture, 1);
-  project_all(fixture, 100); /* nothing is counted twice */
-  assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &seen), HF_OK);
-  assert_int_equal(seen.count, 1);
-  assert_int_equal(seen.row.version, user->state.version);
-  assert_memory_equal(&seen.row.balance, &user->state.assets[0].balance, sizeof(seen.row.balance));
-  assert_int_equal(store_sqlite_each_system(fixture->engine, see_system, &totals), HF_OK);
-  hf_amount sum = ledger_total(&user->state.assets[0].balance);
-  assert_int_equal(totals.count, 2);
-  for (size_t i = 0; i < totals.count; i++) {
-    assert_true(totals.rows[i].account == LEDGER_REWARDS ? totals.rows[i].sum == -1000
-                                                         : totals.rows[i].sum == 300);
-    sum += totals.rows[i].sum;
-  }
-  assert_true(sum == 0);
-}
-
-struct seen_rows {
-  size_t users, batches, holds, blocks, outcomes;
-  struct store_hold_row hold;
-  struct store_block_row block;
-};
-static bool see_user(void *arg, const struct store_user_row *row)
-{
-  struct seen_rows *seen = arg;
-  seen->users += row->external_id.size == strlen("someone");
-  return true;
-}
-static bool see_batch(void *arg, const struct store_batch *batch)
-{
-  struct seen_rows *seen = arg;
-  assert_int_equal(batch->number, ++seen->batches);
-  return true;
-}
-static bool see_hold(void *arg, const struct store_hold_row *row)
-{
-  struct seen_rows *seen = arg;
-  seen->holds++;
-  seen->hold = *row;
-  return true;
-}
-static bool see_block(void *arg, const struct store_block_row *row)
-{
-  struct seen_rows *seen = arg;
-  seen->blocks++;
-  seen->block = *row;
-  return true;
-}
-static bool see_outcome(void *arg, const struct store_outcome *row)
-{
-  struct seen_rows *seen = arg;
-  assert_int_equal(row->error, HF_E_INSUFFICIENT_FUNDS);
-  assert_int_equal(row->batch, 1);
-  seen->outcomes++;
-  return true;
-}
-
-static void see_all(struct store_engine *engine, uint32_t partition, struct seen_rows *seen)
-{
-  *seen = (struct seen_rows){.users = 0};
-  assert_int_equal(store_sqlite_each_user(engine, partition, see_user, seen), HF_OK);
-  assert_int_equal(store_sqlite_each_batch(engine, partition, see_batch, seen), HF_OK);
-  assert_int_equal(store_sqlite_each_hold(engine, partition, see_hold, seen), HF_OK);
-  assert_int_equal(store_sqlite_each_block(engine, partition, see_block, seen), HF_OK);
-  assert_int_equal(store_sqlite_each_outcome(engine, partition, see_outcome, seen), HF_OK);
-}
-
-static void test_walks_when_rows_are_of_one_partition_then_only_there(void **state)
-{
-  struct store_fixture *fixture = *state;
-  struct seen_rows seen;
-  (void)some_ops(fixture);
-  see_all(fixture->engine, 1, &seen);
-  assert_int_equal(seen.users, 1);
-  assert_int_equal(seen.batches, 1);
-  assert_int_equal(seen.holds, 1);
-  assert_int_equal(seen.blocks, 1);
-  assert_int_equal(seen.outcomes, 1);
-  see_all(fixture->engine, 2, &seen);
-  assert_int_equal(seen.users + seen.batches + seen.holds + seen.blocks + seen.outcomes, 0);
-}
-
-static void test_repair_when_projections_are_wrong_then_they_are_the_callers_truth(void **state)
-{
-  struct store_fixture *fixture = *state;
-  const struct world_user *user = some_ops(fixture);
-  struct seen_rows seen;
-  see_all(fixture->engine, 1, &seen);
-  const struct store_balance_row balance = {.user = user->row.id,
-                                            .asset = 1,
-                                            .version = user->state.version,
-                                            .balance = user->state.assets[0].balance};
-  const struct store_repair repair = {.balances = &balance,
-                                      .balances_count = 1,
-                                      .holds = &seen.hold,
-                                      .holds_count = 1,
-                                      .blocks = &seen.block,
-                                      .blocks_count = 1};
-  assert_int_equal(run(fixture, "UPDATE holds SET open=0;DELETE FROM blocks"), SQLITE_OK);
-  assert_int_equal(store_sqlite_repair(fixture->engine, &repair), HF_OK);
-  check_loaded(&fixture->world, user);
-  project_all(fixture, 100); /* the marks stand at the journal's end */
-  struct seen_balances balances = {.count = 0};
-  assert_int_equal(store_sqlite_each_balance(fixture->engine, see_balance, &balances), HF_OK);
-  assert_int_equal(balances.count, 1);
-  const struct store_replay_run replay = {.started_us = 1, .ended_us = 2, .entries = 4};
-  assert_int_equal(store_sqlite_replay_run(fixture->engine, &replay), HF_OK);
-  assert_int_equal(integer(fixture, "SELECT sum(entries) FROM replay_runs"), 4);
 }
 
 /* ---- reads beside commits -------------------------------------------------------------------- */
@@ -677,10 +493,6 @@ int main(void)
     TEST(test_statements_when_explained_then_none_scans_or_sorts_but_the_whole_table_ones),
     TEST(test_journal_statements_when_explained_then_none_scans),
     cmocka_unit_test(test_amount_column_when_compared_as_bytes_then_sorts_as_the_number),
-    TEST(test_repair_when_amounts_are_extreme_then_they_come_back_exactly),
-    TEST(test_project_when_done_in_steps_then_balances_and_system_totals_follow),
-    TEST(test_walks_when_rows_are_of_one_partition_then_only_there),
-    TEST(test_repair_when_projections_are_wrong_then_they_are_the_callers_truth),
     TEST(test_reads_when_commits_and_checkpoints_go_on_then_each_sees_whole_commits),
     TEST(test_log_when_many_commits_then_it_starts_again),
     TEST(test_erase_when_checkpointed_then_the_text_is_not_in_the_file),

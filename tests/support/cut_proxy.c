@@ -1,0 +1,199 @@
+/* cut_proxy.c - see cut_proxy.h. */
+#include "tests/support/cut_proxy.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "holdfast/check.h"
+#include "holdfast/rt.h"
+
+enum { PAIRS_MAX = 32, CHUNK = 65536 };
+
+struct pair { /* one connection; -1: that side has ended */
+  int client, server;
+  bool used;
+  bool after;  /* CUT_AFTER hit it: the server's next word ends it */
+  bool silent; /* neither side is listened to any more */
+};
+
+struct cut_proxy {
+  int listener, port, server_port;
+  int wake[2];
+  pthread_t thread;
+  atomic_int armed; /* enum cut: the test arms, the thread takes */
+  atomic_int refuse;
+  struct pair pairs[PAIRS_MAX];
+  unsigned char chunk[CHUNK];
+};
+
+static struct sockaddr_in address_of(int port)
+{
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
+
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+static void side_close(int *side)
+{
+  if (*side >= 0)
+    (void)close(*side);
+  *side = -1;
+}
+
+static void pair_end(struct pair *pair)
+{
+  side_close(&pair->client);
+  side_close(&pair->server);
+  pair->used = false;
+}
+
+static void take_client(struct cut_proxy *proxy)
+{
+  struct sockaddr_in address = address_of(proxy->server_port);
+  int client = accept(proxy->listener, NULL, NULL);
+  int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct pair *pair = NULL;
+
+  for (unsigned i = 0; i < PAIRS_MAX && pair == NULL; i++)
+    pair = proxy->pairs[i].used ? NULL : &proxy->pairs[i];
+  CHECK(pair != NULL && client >= 0 && server >= 0);
+  if (atomic_load(&proxy->refuse) != 0 ||
+      connect(server, (const struct sockaddr *)&address, sizeof address) != 0) {
+    side_close(&client);
+    side_close(&server);
+    return;
+  }
+  *pair = (struct pair){.client = client, .server = server, .used = true};
+}
+
+static bool pass(int to, const unsigned char *bytes, size_t size)
+{
+  while (size > 0) {
+    ssize_t sent = send(to, bytes, size, MSG_NOSIGNAL);
+
+    if (sent <= 0)
+      return false;
+    bytes += sent;
+    size -= (size_t)sent;
+  }
+  return true;
+}
+
+static void from_client(struct cut_proxy *proxy, struct pair *pair)
+{
+  ssize_t size = recv(pair->client, proxy->chunk, CHUNK, 0);
+  int cut;
+
+  if (size <= 0) {
+    pair_end(pair);
+    return;
+  }
+  cut = pair->after ? CUT_NEVER : atomic_exchange(&proxy->armed, CUT_NEVER);
+  if (cut == CUT_BEFORE) {
+    pair_end(pair);
+    return;
+  }
+  pair->after = pair->after || cut == CUT_AFTER;
+  pair->silent = cut == CUT_SILENT || cut == CUT_WITHIN;
+  if (cut == CUT_SILENT)
+    return;
+  if (!pass(pair->server, proxy->chunk, (size_t)size / (cut == CUT_WITHIN ? 2 : 1)))
+    pair_end(pair);
+  else if (cut == CUT_WITHIN)
+    side_close(&pair->client);
+}
+
+static void from_server(struct cut_proxy *proxy, struct pair *pair)
+{
+  ssize_t size = recv(pair->server, proxy->chunk, CHUNK, 0);
+
+  if (size <= 0 || pair->after || !pass(pair->client, proxy->chunk, (size_t)size))
+    pair_end(pair);
+}
+
+static void *proxy_main(void *arg)
+{
+  struct cut_proxy *proxy = arg;
+  struct pollfd set[2 + 2 * PAIRS_MAX];
+
+  for (;;) {
+    memset(set, 0, sizeof set);
+    set[0] = (struct pollfd){.fd = proxy->wake[0], .events = POLLIN};
+    set[1] = (struct pollfd){.fd = proxy->listener, .events = POLLIN};
+    for (unsigned i = 0; i < PAIRS_MAX; i++) {
+      const struct pair *pair = &proxy->pairs[i];
+      bool listen = pair->used && !pair->silent;
+
+      set[2 + 2 * i] = (struct pollfd){.fd = listen ? pair->client : -1, .events = POLLIN};
+      set[3 + 2 * i] = (struct pollfd){.fd = listen ? pair->server : -1, .events = POLLIN};
+    }
+    CHECK(poll(set, 2 + 2 * PAIRS_MAX, -1) >= 0 || errno == EINTR);
+    if (set[0].revents != 0)
+      return NULL;
+    for (unsigned i = 0; i < PAIRS_MAX; i++) {
+      struct pair *pair = &proxy->pairs[i];
+
+      if (pair->used && set[2 + 2 * i].revents != 0)
+        from_client(proxy, pair);
+      if (pair->used && !pair->silent && set[3 + 2 * i].revents != 0)
+        from_server(proxy, pair);
+    }
+    if (set[1].revents != 0)
+      take_client(proxy);
+  }
+}
+
+struct cut_proxy *cut_proxy_new(int server_port)
+{
+  struct cut_proxy *proxy = rt_alloc(sizeof *proxy);
+  struct sockaddr_in address = address_of(0);
+  socklen_t size = sizeof address;
+
+  proxy->server_port = server_port;
+  proxy->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK(proxy->listener >= 0);
+  CHECK(bind(proxy->listener, (const struct sockaddr *)&address, size) == 0);
+  CHECK(getsockname(proxy->listener, (struct sockaddr *)&address, &size) == 0);
+  CHECK(listen(proxy->listener, PAIRS_MAX) == 0 && pipe(proxy->wake) == 0);
+  proxy->port = ntohs(address.sin_port);
+  CHECK(pthread_create(&proxy->thread, NULL, proxy_main, proxy) == 0);
+  return proxy;
+}
+
+void cut_proxy_free(struct cut_proxy *proxy)
+{
+  if (proxy == NULL)
+    return;
+  CHECK(write(proxy->wake[1], "x", 1) == 1);
+  CHECK(pthread_join(proxy->thread, NULL) == 0);
+  for (unsigned i = 0; i < PAIRS_MAX; i++)
+    if (proxy->pairs[i].used)
+      pair_end(&proxy->pairs[i]);
+  side_close(&proxy->listener);
+  side_close(&proxy->wake[0]);
+  side_close(&proxy->wake[1]);
+  rt_free(proxy);
+}
+
+int cut_proxy_port(const struct cut_proxy *proxy)
+{
+  return proxy->port;
+}
+
+void cut_proxy_arm(struct cut_proxy *proxy, enum cut cut)
+{
+  atomic_store(&proxy->armed, (int)cut);
+}
+
+void cut_proxy_refuse(struct cut_proxy *proxy, int refuse)
+{
+  atomic_store(&proxy->refuse, refuse);
+}
