@@ -34,7 +34,7 @@ struct api_stream {
   bool begun;           /* the reply's head was written */
   bool reading;         /* a read is out */
   bool more;            /* the last page was a full one */
-  bool retry;           /* the last read failed: it is asked again at poll_at_us */
+  bool retry;           /* the last read failed, or fell short: the next is at poll_at_us */
   struct hf_bytes page; /* what the transport had no room for */
 };
 
@@ -142,6 +142,14 @@ static void stream_poll_later(struct api_stream *stream, bool found)
   stream->poll_at_us = rt_now_us(stream->call->loop->ctx) + stream->poll_us;
 }
 
+/* What was told is committed; a copy of the database, where one is read, may not have it yet. */
+static bool stream_is_told(const struct api_stream *stream)
+{
+  const struct hf_setup *setup = hf_setup_of(stream->call->loop->ctx);
+  return setup->tails != NULL && atomic_load_explicit(&setup->tails[stream->partition],
+                                                      memory_order_relaxed) >= stream->next_seq;
+}
+
 static bool stream_has_news(const struct api_stream *stream)
 {
   const struct front_loop *loop = stream->call->loop;
@@ -149,11 +157,7 @@ static bool stream_has_news(const struct api_stream *stream)
   const bool time = rt_now_us(loop->ctx) >= stream->poll_at_us;
   if (stream->retry)
     return time;
-  if (stream->more)
-    return true;
-  /* The entry was committed before its number was told: the store's answer is the partner. */
-  if (setup->tails != NULL && atomic_load_explicit(&setup->tails[stream->partition],
-                                                   memory_order_relaxed) >= stream->next_seq)
+  if (stream->more || stream_is_told(stream))
     return true;
   return time && (setup->tails == NULL || setup->port->shared);
 }
@@ -251,7 +255,7 @@ static void stream_take(struct api_stream *stream, const struct store_scan *scan
     return;
   }
   stream->more = count == PAGE_ENTRIES;
-  stream->retry = count < scan->entries_count;
+  stream->retry = count < scan->entries_count || (count == 0 && stream_is_told(stream));
   stream_poll_later(stream, count > 0);
   if (!stream_flush(stream)) { /* its page comes again: what waits was not taken */
     stream->more = true;

@@ -340,6 +340,12 @@ static void conn_stall(struct http_conn *conn)
   http_list_append(&conn->loop->stalled, &conn->stalled_link);
 }
 
+/* What it may still send is no request: it is read to see the peer go. */
+static bool is_watched(const struct http_conn *conn)
+{
+  return conn->no_more && http_stream_is_live(conn);
+}
+
 static void conn_consume(struct http_conn *conn, struct input input)
 {
   bool more = false; /* the request that is being read wants more bytes than there are */
@@ -376,17 +382,13 @@ static void conn_consume(struct http_conn *conn, struct input input)
   if (conn->closing)
     return;
   input_keep(conn, &input);
-  if (conn->in.size > 0 && !more)
+  if (conn->in.size > 0 && is_watched(conn))
+    http_buffer_free(&conn->loop->pool, &conn->in);
+  else if (conn->in.size > 0 && !more)
     conn_stall(conn);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
-
-/* What it may still send is no request: it is read to see the peer go. */
-static bool is_watched(const struct http_conn *conn)
-{
-  return conn->no_more && http_stream_is_live(conn);
-}
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_bytes)
 {

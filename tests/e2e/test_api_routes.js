@@ -48,6 +48,7 @@ function pathOf(template) {
   const values = { user_id: user, op_id: user, entry_id: user, hold_id: user, block_id: user,
     code: 'COIN', key_id: 'nobody', file: 'style.css' };
   const path = template.replace(/\{(\w+)\}/g, (all, name) => values[name]);
+  if (template === '/v1/changes') return `${path}?partition=${Number(BigInt(user) % 16n)}`;
   return template === '/v1/users' ? `${path}?external_id=one` : path;
 }
 
@@ -200,6 +201,11 @@ const parts = {
   async 'health is public'() {
     let reply = await api.call('GET', '/readyz?verbose', { key: null });
     assert.deepStrictEqual(reply.json, { status: 'ready', checks: { store: 'ok' } });
+    // Of an embedded store every partition is here.
+    for (const [partition, status] of [[0, 200], [15, 200], [16, 400], ['x', 400]]) {
+      reply = await api.call('GET', `/readyz?partition=${partition}`, { key: null });
+      assert.strictEqual(reply.status, status, reply.text);
+    }
     reply = await api.call('GET', '/livez', { key: null });
     assert.deepStrictEqual(reply.json, { status: 'ok' });
   },

@@ -167,6 +167,9 @@ static void option_write(struct doc_text *text, const struct option *option)
     name[i] = option->flag[i] == '-' ? '_' : (char)toupper((unsigned char)option->flag[i]);
   if (secret)
     (void)fprintf(text->out, "| | `HOLDFAST_%s`, `HOLDFAST_%s_FILE` | ", name, name);
+  else if (strcmp(option->type, "PLACE") == 0)
+    (void)fprintf(text->out, "| `--%s` | `HOLDFAST_%s`, `HOLDFAST_%s_FILE` | ", option->flag, name,
+                  name);
   else
     (void)fprintf(text->out, "| `--%s` | `HOLDFAST_%s` | ", option->flag, name);
   if (strcmp(option->type, "NUMBER") == 0)

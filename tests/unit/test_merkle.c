@@ -81,15 +81,33 @@ static void test_root_when_the_well_known_inputs_then_the_well_known_root(void *
   }
 }
 
+/* By blocks of four where that can be, else one by one. */
 static size_t run(struct merkle_proof *proof, unsigned size, struct hf_hash *hashes)
 {
-  for (unsigned i = 0; i < size; i++) {
-    struct hf_hash leaf = leaf_of(i);
+  for (unsigned i = 0; i < size;) {
+    struct hf_hash leaf = leaf_of(i), block = definition(i, i + 4u);
+    if (i % 4u == 0 && i + 4u <= size && merkle_proof_feed_perfect(proof, &block, 2)) {
+      i += 4u;
+      continue;
+    }
     merkle_proof_feed(proof, &leaf);
+    i++;
   }
   size_t count = merkle_proof_end(proof, hashes);
   merkle_proof_free(proof);
   return count;
+}
+
+static void test_root_when_added_by_blocks_then_the_same(void **state)
+{
+  struct merkle_tree tree = {0};
+  (void)state;
+  for (unsigned size = 0; size < LEAVES; size += 4u) {
+    struct hf_hash wanted = definition(0, size), root = merkle_root(&tree);
+    assert_memory_equal(root.bytes, wanted.bytes, 32);
+    struct hf_hash block = definition(size, size + 4u);
+    merkle_add_perfect(&tree, &block, 2);
+  }
 }
 
 static void test_inclusion_when_any_leaf_of_any_tree_then_it_alone_holds(void **state)
@@ -141,6 +159,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_root_when_any_size_then_as_the_standard_defines_it),
       cmocka_unit_test(test_root_when_the_well_known_inputs_then_the_well_known_root),
+      cmocka_unit_test(test_root_when_added_by_blocks_then_the_same),
       cmocka_unit_test(test_inclusion_when_any_leaf_of_any_tree_then_it_alone_holds),
       cmocka_unit_test(test_consistency_when_any_two_trees_then_it_alone_holds),
   };

@@ -169,6 +169,19 @@ static void test_accepts_when_no_range_fits_is_false(void **state)
   }
 }
 
+static void test_names_when_the_type_itself_is_listed_is_true(void **state)
+{
+  (void)state;
+  static const char *const yes[] = {"text/event-stream", "Text/Event-Stream;q=0.5",
+                                    "application/json, text/event-stream"};
+  static const char *const no[] = {"", "*/*", "text/*", "text/event-stream;q=0", "text/event"};
+  for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
+    assert_true(route_names(slice(yes[i]), "text/event-stream"));
+  for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+    assert_false(route_names(slice(no[i]), "text/event-stream"));
+  assert_false(route_names((struct http_slice){NULL, 0}, "text/event-stream"));
+}
+
 static void test_is_json_when_another_type_or_charset_is_false(void **state)
 {
   (void)state;
@@ -211,6 +224,7 @@ int main(void)
     cmocka_unit_test(test_table_when_read_is_whole),
     cmocka_unit_test(test_accepts_when_a_range_fits_is_true),
     cmocka_unit_test(test_accepts_when_no_range_fits_is_false),
+    cmocka_unit_test(test_names_when_the_type_itself_is_listed_is_true),
     cmocka_unit_test(test_is_json_when_another_type_or_charset_is_false),
     cmocka_unit_test(test_etag_when_in_the_list_matches_weakly),
   };
