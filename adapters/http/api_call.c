@@ -12,6 +12,7 @@
 
 #include "actors/cluster/cluster.h"
 #include "actors/store/messages.h"
+#include "adapters/http/api_assets.h"
 #include "adapters/http/api_cursor.h"
 #include "adapters/http/api_idempotency.h"
 #include "adapters/http/front_loop.h"
@@ -433,6 +434,7 @@ void api_answered(struct front_loop *loop, const rt_env *env)
   CHECK(call != NULL && call->loop == loop && call->asks > 0);
   call->asks--;
   call->held = true;
+  api_assets_check(loop, kind, answer);
   call->resume(call, kind, answer);
   api_call_rest(call);
 }
