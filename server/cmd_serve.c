@@ -21,6 +21,7 @@
 #include "server/cli.h"
 #include "server/direct.h"
 #include "server/log.h"
+#include "server/prover.h"
 #include "server/seal_thread.h"
 #include "server/serve.h"
 
@@ -32,6 +33,7 @@ struct serve {
   struct node node;
   struct front *front;
   struct front_config front_config;
+  struct prover *prover; /* NULL: there is nothing to prove with */
   char host[256], admin_host[256];
   char *origins_text;
   const char *origins[ORIGINS_MAX];
@@ -347,6 +349,10 @@ int cmd_serve(int argc, char **argv)
     engine->ops->close(engine);
     goto out;
   }
+  serve.prover = prover_new(&serve.options);
+  if (serve.prover != NULL)
+    serve.front_config.prover = (struct front_prover){
+        .prove = prover_prove, .arg = serve.prover, .pool = node_proof_pool(&serve.options)};
   serve.front = front_new(&serve.front_config, node_loops(&serve.options));
   struct node_use use = {.front = &hf_front_class,
                          .metrics = front_metrics,
@@ -358,6 +364,7 @@ int cmd_serve(int argc, char **argv)
                          .arg = &serve};
   if (!node_init(&serve.node, &serve.options, engine, &use)) {
     front_free(serve.front);
+    prover_free(serve.prover);
     goto out;
   }
   code = run(&serve, first_key);
@@ -366,6 +373,8 @@ int cmd_serve(int argc, char **argv)
     code = code == EXIT_DONE ? EXIT_FOUND : code;
   log_line(LOG_INFO, "serve", complete ? "stopped" : "stopped before everything was answered");
   front_free(serve.front);
+  if (complete)
+    prover_free(serve.prover); /* else a job may still use it */
 out:
   free(serve.origins_text);
   options_free(&serve.options);

@@ -13,6 +13,9 @@
 
 #define CLASSES_MAX 11u
 #define POOL_QUEUE_MAX 65536u
+#define PROOFS_WAITING_MAX 64u
+
+enum { NODE_POOL_PROOF = HF_POOL_COUNT, NODE_POOL_COUNT };
 
 static void node_log(void *arg, int level, const char *component, const char *text)
 {
@@ -129,8 +132,11 @@ static void on_escalate(void *arg, const char *why)
 static void node_configure(struct node *node, const struct options *options, unsigned loops)
 {
   static const rt_class *classes[CLASSES_MAX];
-  static struct rt_pool_config pools[HF_POOL_COUNT] = {
-      [HF_POOL_WRITE] = {"write", 1, POOL_QUEUE_MAX}, [HF_POOL_READ] = {"read", 1, POOL_QUEUE_MAX}};
+  static struct rt_pool_config pools[NODE_POOL_COUNT] = {
+      [HF_POOL_WRITE] = {"write", 1, POOL_QUEUE_MAX},
+      [HF_POOL_READ] = {"read", 1, POOL_QUEUE_MAX},
+      [NODE_POOL_PROOF] = {"proof", 1, PROOFS_WAITING_MAX}};
+  static const struct rt_pool_config proofs[] = {{"proof", 1, PROOFS_WAITING_MAX}};
   const rt_class *all[CLASSES_MAX] = {&hf_store_class,   &hf_catalog_class, &hf_user_class,
                                       &hf_names_class,   &hf_transit_class, &hf_sweep_class,
                                       &hf_keeper_class,  &hf_peer_class,    node->use.front,
@@ -146,8 +152,8 @@ static void node_configure(struct node *node, const struct options *options, uns
       .loops = loops,
       .shards = 1u << node->engine->partition_bits,
       .classes = classes,
-      .pools = node->port->shared ? NULL : pools,
-      .pools_count = node->port->shared ? 0u : HF_POOL_COUNT,
+      .pools = node->port->shared ? proofs : pools,
+      .pools_count = node->port->shared ? 1u : NODE_POOL_COUNT,
       .metrics = node->metrics,
       .metrics_count = HF_METRIC_COUNT + count,
       .credits = 65536,
@@ -193,6 +199,11 @@ bool node_init(struct node *node, const struct options *options, struct store_en
   node_setup(node, options);
   node_configure(node, options, loops);
   return true;
+}
+
+unsigned node_proof_pool(const struct options *options)
+{
+  return cli_is_postgres(options->store) ? 0u : NODE_POOL_PROOF;
 }
 
 bool node_start(struct node *node)

@@ -193,6 +193,14 @@ static bool folder_lock(struct seal_folder *folder, char why[SEAL_WHY_MAX])
   return true;
 }
 
+bool seal_folder_refresh(struct seal_folder *folder, char ret_why[SEAL_WHY_MAX])
+{
+  bool good = true;
+  while (good && exists(folder, folder->newest + 1u))
+    good = statement_take(folder, ret_why);
+  return good;
+}
+
 bool seal_folder_open(struct seal_folder *folder, const char *path, bool write,
                       char ret_why[SEAL_WHY_MAX])
 {
@@ -204,9 +212,7 @@ bool seal_folder_open(struct seal_folder *folder, const char *path, bool write,
     seal_folder_close(folder);
     return false;
   }
-  bool good = true;
-  while (good && exists(folder, folder->newest + 1u))
-    good = statement_take(folder, ret_why);
+  bool good = seal_folder_refresh(folder, ret_why);
   if (good && write)
     good = key_open(folder, ret_why);
   if (!good)

@@ -28,6 +28,8 @@ struct seal_folder {
 MUST_CHECK bool seal_folder_open(struct seal_folder *folder, const char *path, bool write,
                                  char ret_why[SEAL_WHY_MAX]);
 void seal_folder_close(struct seal_folder *folder);
+/* Reads the statements that were written since. */
+MUST_CHECK bool seal_folder_refresh(struct seal_folder *folder, char ret_why[SEAL_WHY_MAX]);
 /* The bytes of statement `number`, 1..newest, appended to `text`. */
 MUST_CHECK bool seal_folder_text(const struct seal_folder *folder, uint64_t number,
                                  struct hf_bytes *text, char ret_why[SEAL_WHY_MAX]);

@@ -45,5 +45,7 @@ MUST_CHECK bool node_start(struct node *node);
  * true when the drain was complete. */
 bool node_stop(struct node *node, uint64_t grace_us);
 unsigned node_loops(const struct options *options);
+/* The pool whose one thread makes proofs. */
+unsigned node_proof_pool(const struct options *options);
 
 #endif

@@ -1,8 +1,8 @@
 /* catalog.h - assets and service keys: a cache on every loop, one writer, told to all.
  *
- * The catalog actor of the loop that owns the system partition (0) writes; the others, on all nodes,
- * learn each change before the asker is answered. A node that cannot be reached reads the catalogue
- * when its heartbeat tells that it changed. Reading is a plain lookup on one's own loop. */
+ * The catalog actor of the loop that owns the system partition (0) writes; the others, on all
+ * nodes, learn each change before the asker is answered. A node that cannot be reached reads the
+ * catalogue when its heartbeat tells that it changed. Reading is a lookup on one's own loop. */
 #ifndef HOLDFAST_CATALOG_H
 #define HOLDFAST_CATALOG_H
 

@@ -1,8 +1,8 @@
 /* cluster.h - which partitions are here, and where the others are, as one loop knows it.
  *
  * Owner: one per loop (HF_LOCAL_CLUSTER); the loop's keeper writes `where`, `owner`, `until_us` and
- *        the nodes, its store actor `tenure`, `open` and `store_down`; every actor of the loop reads
- *        it.
+ *        the nodes, its store actor `tenure`, `open` and `store_down`; every actor of the loop
+ *        reads it.
  * Time:  monotonic microseconds of this process. No other clock decides anything here: a lease is
  *        kept by heartbeats that others see move, and lost by heartbeats that they see stand still.
  * An embedded store has no other nodes: everything is here for ever. */

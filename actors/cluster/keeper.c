@@ -9,8 +9,8 @@
  *   the database fences them); the others buried this node (everything is dropped, it joins again);
  *   another node dies (its row is removed and its partitions are claimed); another writer was in a
  *   partition (a heartbeat that is sent after that tells whose it is).
- * Invariants: one heartbeat at a time; a store actor is told OWN and DROP by one sender, in order; a
- *   partition is given up in the database only after its store actor has let it go. */
+ * Invariants: one heartbeat at a time; a store actor is told OWN and DROP by one sender, in order;
+ *   a partition is given up in the database only after its store actor has let it go. */
 #include "actors/cluster/keeper.h"
 
 #include "actors/metrics.h"

@@ -20,7 +20,7 @@
 enum keep_state {
   KEEP_NOT,       /* not this node's */
   KEEP_HELD,      /* this node's; its store actor is told OWN */
-  KEEP_LOST,      /* another writer was there: a heartbeat that is sent from now on tells whose it is */
+  KEEP_LOST,      /* another writer was there: a heartbeat sent from now on tells whose it is */
   KEEP_ASKED,     /* ... and is under way */
   KEEP_RELEASING, /* the store actor finishes what is in flight */
   KEEP_RELEASED,  /* the next heartbeat gives it up */

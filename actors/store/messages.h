@@ -32,6 +32,7 @@
   X(READ_DONE, "store", "front, user, names, transit, catalog, sweep, keeper", "reply",            \
     "struct store_request *", "its answer")                                                        \
   X(STORE_ANSWER, "port", "store", "tell", "struct store_request *", "the port's one answer")      \
+  X(PROVED, "pool", "front", "tell", "struct api_proof *", "a proof is made, or why not")          \
   X(CREATE, "front, peer", "names", "ask", "struct hf_create *", "make a user")                    \
   X(CREATE_DONE, "names, peer", "front, peer", "reply", "struct hf_create *",                      \
     "the user, or why not")                                                                        \

@@ -177,8 +177,8 @@ struct store_unit {
   bool probe;               /* its key must be looked up by the commit */
   bool has_key;             /* entries[0].key or outcome.key is a client's */
   bool has_outcome;
-  uint32_t tenure;          /* of the partition (cluster.h) when this was judged: under another one it
-                               is not taken */
+  uint32_t tenure;          /* of the partition (cluster.h) when this was judged: under another one
+                               it is not taken */
   bool tied;                /* with the next unit: both in one batch or none. A chain of tied units
                                comes in one PERSIST and is answered by its last unit alone */
   uint8_t entries_count;
@@ -259,9 +259,9 @@ struct store_loaded_user { /* LOAD_USER: all that an actor needs */
 
 struct store_partition { /* OPEN_PARTITION: where a partition's writer goes on */
   uint32_t partition;
-  /* Shared only: the node that opens it. In the transaction that raises the epoch the partition must
-   * be this node's, else STORE_FENCED and nothing was done: a node that slept through the loss of
-   * its partitions must not write where the new owner answers from memory. */
+  /* Shared only: the node that opens it. In the transaction that raises the epoch the partition
+   * must be this node's, else STORE_FENCED and nothing was done: a node that slept through the loss
+   * of its partitions must not write where the new owner answers from memory. */
   uint64_t owner;
   uint64_t epoch;      /* raised by one, durably, by this call */
   uint64_t next_batch; /* number */
@@ -287,8 +287,8 @@ struct store_lease {
   struct store_node self; /* beat: out */
   bool join;              /* make the node's row, or take an old one of this id over; else a row
                              that is gone is not made again */
-  size_t buried_count;    /* nodes that are dead unless their beat has moved: their rows go, their */
-  struct store_node *buried; /* partitions are free, their sessions are ended */
+  size_t buried_count;    /* nodes that are dead unless their beat has moved: their rows go, */
+  struct store_node *buried; /* their partitions are free, their sessions are ended */
   size_t released_count;
   uint32_t *released;     /* partitions of this node that are free from now on */
   size_t claimed_count;

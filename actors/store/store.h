@@ -12,7 +12,7 @@
 #include "actors/store/unit.h"
 
 #define STORE_BACKOFF_MIN_US 100000u
-#define STORE_BACKOFF_MAX_US 5000000u
+#define STORE_BACKOFF_MAX_US 1000000u /* an outage is over for the callers soon after it is over */
 #define STORE_BREAKER_FAILURES 3u /* in a row: the breaker opens, units are refused at once */
 #define STORE_READS_MAX 4096u     /* in the port at a time; more wait in a list as long again */
 
@@ -84,7 +84,9 @@ struct store_actor {
   unsigned reads_held; /* over all partitions */
 };
 
-enum store_timer { STORE_TIMER_REOPEN = 1, STORE_TIMER_PROJECT, STORE_TIMER_READS, STORE_TIMER_TELL };
+enum store_timer {
+  STORE_TIMER_REOPEN = 1, STORE_TIMER_PROJECT, STORE_TIMER_READS, STORE_TIMER_TELL
+};
 
 /* What the loop's actors see of a partition. */
 static inline struct cluster_place *store_place(rt_ctx *ctx, uint32_t partition)

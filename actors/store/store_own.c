@@ -23,7 +23,7 @@ static void partition_tell(rt_ctx *ctx, struct partition *partition)
   uint64_t payload[1] = {partition->told_open ? partition->next_user_serial : 0};
   for (unsigned i = 0; i < TOLD_KINDS; i++) {
     rt_id to = hf_partition_actor(told_kinds[i], partition->number);
-    if ((partition->untold >> i & 1u) != 0 &&
+    if (((unsigned)partition->untold >> i & 1u) != 0 &&
         rt_tell(ctx, to, partition->told_open ? HF_OPENED : HF_CLOSED, payload, sizeof payload) ==
             RT_OK)
       partition->untold &= (uint8_t)~(1u << i);

@@ -414,6 +414,8 @@ static struct api_call *owner_of(enum api_ask kind, void *answer, enum hf_error 
     change->error = echo == HF_OK ? change->error : echo;
     return change->owner;
   }
+  case API_ASK_PROOF:
+    break; /* a job: api_proved */
   case API_ASK_READ: {
     struct store_request *request = answer;
     if (echo != HF_OK)

@@ -32,6 +32,14 @@ enum api_ask {
   API_ASK_CREATE, /* struct hf_create * */
   API_ASK_CHANGE, /* struct hf_catalog_change * */
   API_ASK_READ,   /* struct store_request * */
+  API_ASK_PROOF,  /* struct api_proof *, of a job */
+};
+
+struct api_proof { /* what a job of the front door's prover brings back */
+  struct api_call *call;
+  uint64_t user;
+  enum hf_error error;
+  struct json_out text; /* the object */
 };
 
 struct api_call {
@@ -62,6 +70,8 @@ enum hf_error api_head_check(struct front_loop *loop, const struct http_request 
                              size_t *ret_body_max);
 /* A reply to one of our asks, or the runtime's echo of it. */
 void api_answered(struct front_loop *loop, const rt_env *env);
+/* The answer of a job. */
+void api_proved(struct front_loop *loop, struct api_proof *proof);
 
 /* ---- for handlers ---------------------------------------------------------------------------- */
 
@@ -118,6 +128,9 @@ MUST_CHECK bool api_ask_peek(struct api_call *call, struct hf_peek *peek, bool s
 MUST_CHECK bool api_ask_create(struct api_call *call, struct hf_create *create);
 MUST_CHECK bool api_ask_change(struct api_call *call, struct hf_catalog_change *change);
 MUST_CHECK bool api_ask_read(struct api_call *call, struct store_request *request);
+/* False: too many wait for one. The proof is the resume's, to give back to api_proof_free. */
+MUST_CHECK bool api_ask_proof(struct api_call *call, uint64_t user);
+void api_proof_free(struct api_proof *proof);
 /* HF_OK, or what a read that did not work out is answered with. */
 enum hf_error api_read_error(const struct store_request *request, enum hf_error not_found);
 /* Deadline of what is asked now: monotonic microseconds. */

@@ -40,11 +40,17 @@ bool api_cursor_read(const uint8_t key[API_CURSOR_KEY_SIZE], const void *query, 
                      const char *text, size_t size, uint64_t *ret_position)
 {
   struct cursor given, sealed;
+  char again[API_CURSOR_TEXT_MAX];
   size_t decoded = 0;
   if (size != API_CURSOR_TEXT_MAX - 1 ||
       sodium_base642bin((unsigned char *)&given, sizeof given, text, size, NULL, &decoded, NULL,
                         sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
       decoded != sizeof given)
+    return false;
+  /* The decoder takes some bytes above 127 for characters of the alphabet. */
+  sodium_bin2base64(again, sizeof again, (const unsigned char *)&given, sizeof given,
+                    sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+  if (memcmp(again, text, size) != 0)
     return false;
   memcpy(sealed.position, given.position, sizeof sealed.position);
   seal(key, query, query_size, &sealed);

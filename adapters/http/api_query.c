@@ -31,12 +31,12 @@ bool api_decode(struct http_slice text, bool form, char *out, size_t *ret_size)
       if (high < 0 || low < 0)
         return false;
       c = (char)(high * 16 + low);
-      if (c == '\0')
-        return false;
       i += 2;
     } else if (c == '+' && form) {
       c = ' ';
     }
+    if (c == '\0')
+      return false;
     out[size++] = c;
   }
   *ret_size = size;

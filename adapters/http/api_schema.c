@@ -300,6 +300,18 @@ static const struct api_field problem[] = {
   {"correlation_id", API_TEXT, MUST, NULL, "X-Request-Id of this request.", NULL},
 };
 
+static const struct api_field proof[] = {
+  {"proof", API_WORD, MUST, "inclusion", "What it proves.", NULL},
+  {"user_id", API_ID, MUST, NULL, "Whose it is.", NULL},
+  {"version", API_INTEGER, MUST, "\"minimum\":1", "Of the user, when it was sealed.", NULL},
+  {"leaf", API_TEXT, MUST, "\"pattern\":\"^[0-9a-f]+$\"",
+   "Head and balances at that version, canonical bytes in hex.", NULL},
+  {"index", API_INTEGER, MUST, "\"minimum\":0", "The leaf's place in the tree.", NULL},
+  {"size", API_INTEGER, MUST, "\"minimum\":1", "Leaves of the tree.", NULL},
+  {"hashes", API_WORDS, MUST, NULL, "From the leaf up to the root (RFC 6962).", NULL},
+  {"seal", API_TEXT, MUST, NULL, "The signed statement that names the root.", NULL},
+};
+
 const struct api_schema api_schemas[] = {
   {"OpRequest",
    "An operation. Every type takes `user_id`, `effective_at`, `if_version`, `reason` and "
@@ -328,6 +340,8 @@ const struct api_schema api_schemas[] = {
   {"BatchResult", "The outcomes of a batch.", false, FIELDS(batch_result)},
   {"Balances", "A user's balances.", false, FIELDS(balances)},
   {"EntryPage", "A page of entries.", false, FIELDS(entry_page)},
+  {"Proof", "That a signed seal has a user's balances; `holdfast ledger check` judges it.", false,
+   FIELDS(proof)},
   {"Hold", "An amount set aside.", false, FIELDS(hold)},
   {"HoldPage", "A page of holds.", false, FIELDS(hold_page)},
   {"Block", "An amount that is frozen.", false, FIELDS(block)},

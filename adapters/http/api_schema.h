@@ -12,7 +12,7 @@
 enum api_type {
   API_TEXT,  /* more: further keywords, such as "maxLength":64; NULL: none */
   API_WORD,  /* a string out of `more`: words separated by blanks */
-  API_WORDS, /* an array of such */
+  API_WORDS, /* an array of such; more NULL: of any strings */
   API_ID,
   API_AMOUNT, /* a decimal string */
   API_TIME,

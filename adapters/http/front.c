@@ -245,6 +245,9 @@ static rt_status front_handle(rt_ctx *ctx, void *state, const rt_env *env)
   case HF_ASSET_DONE:
     api_answered(loop, env);
     break;
+  case HF_PROVED:
+    api_proved(loop, env->payload.p.ptr);
+    break;
   default:
     CHECK(env->op == HF_DONE); /* answers only come here */
   }

@@ -18,6 +18,7 @@
 #include "adapters/http/front_limit.h"
 #include "adapters/http/front_metrics.h"
 #include "adapters/http/http.h"
+#include "holdfast/error.h"
 #include "holdfast/rt.h"
 
 extern const rt_class hf_front_class; /* kind HF_KIND_FRONT, one per loop */
@@ -27,6 +28,17 @@ enum front_log_level { FRONT_LOG_DEBUG, FRONT_LOG_INFO, FRONT_LOG_WARN };
 struct front_flag { /* GET /v1/flags */
   const char *name;
   bool on;
+};
+
+struct json_out;
+
+/* Proves things from outside the database. NULL prove: there is nothing to prove with. */
+struct front_prover {
+  /* A blocking call on a thread of `pool`, one at a time: HF_OK and an object in `out`; or
+   * PROOF_NOT_FOUND, or retryable. */
+  enum hf_error (*prove)(void *arg, uint64_t user, struct json_out *out);
+  void *arg;
+  unsigned pool; /* of rt_config */
 };
 
 struct front_config { /* what it points to outlives the front door */
@@ -43,6 +55,7 @@ struct front_config { /* what it points to outlives the front door */
   bool rate_loopback;                         /* the address rate counts loopback addresses too */
   unsigned streams_max;       /* change streams that may be open, of all loops [1000] */
   uint64_t stream_beat_us;    /* a stream that has nothing to say says that so often [15 s] */
+  struct front_prover prover;
   const char *const *origins; /* allowed for browsers' cross-origin requests; exact */
   size_t origins_count;
   const struct front_flag *flags;

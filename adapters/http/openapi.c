@@ -82,7 +82,8 @@ static void write_field_type(struct json_out *out, const struct api_field *field
     json_out_key(out, "items");
     json_out_begin_object(out);
     write_type(out, "string", false);
-    write_words(out, field->more);
+    if (field->more != NULL)
+      write_words(out, field->more);
     json_out_end_object(out);
     break;
   case API_ID:

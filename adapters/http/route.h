@@ -65,6 +65,8 @@ enum route_produces { ROUTE_JSON, ROUTE_TEXT, ROUTE_PAGE, ROUTE_LINES };
     200, "ledger", "A hold: its state and what is left of it", api_hold_get)                       \
   X(BLOCK_GET, GET, "/v1/blocks/{block_id}", SERVICE, ROUTE_READS, NULL, 0, NONE, "", JSON,        \
     "Block", 200, "ledger", "A block: its state and what is left of it", api_block_get)            \
+  X(PROOF_GET, GET, "/v1/users/{user_id}/proof", SERVICE, ROUTE_READS, NULL, 0, NONE, "", JSON,    \
+    "Proof", 200, "ledger", "That the newest seal has the user's balances", api_proof_get)         \
   X(CHANGES_GET, GET, "/v1/changes", SERVICE, ROUTE_READS, NULL, 0, NONE,                          \
     "partition from_seq limit", LINES, "Entry", 200, "ledger",                                     \
     "A partition's journal in order: a page, or a stream that goes on", api_changes_get)           \

@@ -16,7 +16,7 @@
 
 #define PG_SESSION_DEPTH 32u /* talks under way, at the most */
 #define PG_BACKOFF_MIN_US 100000u
-#define PG_BACKOFF_MAX_US 5000000u
+#define PG_BACKOFF_MAX_US 1000000u
 
 enum pg_session_state {
   PG_SESSION_OFF,        /* not started, or closed */

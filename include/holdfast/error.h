@@ -43,6 +43,7 @@
   X(ASSET_NOT_FOUND, "asset_not_found", 404, false, "No such asset")                               \
   X(HOLD_NOT_FOUND, "hold_not_found", 404, false, "No such hold")                                  \
   X(BLOCK_NOT_FOUND, "block_not_found", 404, false, "No such block")                               \
+  X(PROOF_NOT_FOUND, "proof_not_found", 404, false, "No seal has this user yet")                   \
   X(ORIGINAL_NOT_FOUND, "original_not_found", 404, false, "The operation to reverse is not there") \
   X(INSUFFICIENT_FUNDS, "insufficient_funds", 409, false, "The balance does not cover the amount") \
   X(HOLD_RESOLVED, "hold_resolved", 409, false, "The hold was captured or voided before")          \

@@ -129,9 +129,17 @@ test('a statement or a leaf that was changed is noticed, and leaves are made ane
   fs.rmSync(data, { recursive: true });
 });
 
-test('a server seals by itself', async () => {
-  const { data } = await sealed();
+test('a server seals by itself, and proves what it sealed', async () => {
+  const { data, users, key, file } = await sealed();
   const server = await start(data, ['--seal-every-s', '1']);
+  const proof = await request(server, 'GET', `/v1/users/${users[0]}/proof`);
+  assert.strictEqual(proof.status, 200, proof.text);
+  fs.writeFileSync(file, proof.text);
+  assert.strictEqual(check(file, key).code, 0, 'what the route gives is a proof');
+  const stranger = await post(server, '/v1/users', { kind: 'guest' });
+  for (const id of [stranger.id, '7777777'])
+    assert.strictEqual((await request(server, 'GET', `/v1/users/${id}/proof`)).json.code,
+      'proof_not_found');
   await until('the next seal', () => fs.existsSync(path.join(data, 'seals', '00000002.seal')));
   assert.strictEqual((await stop(server)).code, 0);
   assert.strictEqual(ledger(data, 'verify').code, 0);

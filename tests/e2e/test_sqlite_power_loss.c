@@ -225,7 +225,7 @@ static void check_all(struct storm *storm)
     check_loaded(&storm->world, storm->world.users[i]);
     check_keys(storm, storm->world.users[i]);
   }
-  if (store_sqlite_selfcheck(storm->world.engine, why) != HF_OK)
+  if (store_admin_of(storm->world.engine)->selfcheck(storm->world.engine, why) != HF_OK)
     fail_msg("seed %llu: %s", (unsigned long long)storm->seed, why);
 }
 

@@ -1,6 +1,7 @@
 // The API as the tests use it: every reply is held against the server's own OpenAPI document.
 'use strict';
 const assert = require('node:assert');
+const { run } = require('./parts.js');
 const { KEY, request } = require('./server.js');
 
 const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -128,6 +129,9 @@ class Api {
       template.includes('{file}') ? reply.headers['content-type'].split(';')[0] : type, at);
     if (type === 'application/json' && path !== '/openapi.json')
       this.validator.check(media.schema, reply.json, at);
+    if (type === 'application/x-ndjson')
+      for (const line of reply.text.split('\n').slice(0, -1))
+        this.validator.check(media.schema, JSON.parse(line), at);
     this.seen.add(`${operation.operationId} ${reply.status}`);
   }
 
@@ -189,21 +193,6 @@ class Api {
     return reply.text.split('\n').filter((line) => line.startsWith(name))
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
-}
-
-// Runs named parts one after the other; the process fails when one does.
-async function run(parts) {
-  let failed = 0;
-  for (const [name, part] of Object.entries(parts)) {
-    try {
-      await part();
-      console.log(`ok    ${name}`);
-    } catch (error) {
-      failed++;
-      console.log(`FAIL  ${name}\n${error.stack}`);
-    }
-  }
-  return failed;
 }
 
 module.exports = { Api, KEY, run };

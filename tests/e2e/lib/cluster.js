@@ -1,0 +1,106 @@
+// Nodes on one database, each with a proxy of its own between itself and the database.
+'use strict';
+const assert = require('node:assert');
+const { ASSET } = require('./load.js');
+const { Postgres } = require('./postgres.js');
+const { Proxy } = require('./proxy.js');
+const { Node, command, request } = require('./server.js');
+const { until } = require('./wait.js');
+
+const LEASE_MS = 1500;
+const PARTITIONS = 16;
+// Short limits, so that what a fault costs is soon over.
+const ARGS = ['--lease-ms', String(LEASE_MS), '--workers', '2', '--pg-connect-timeout-ms', '2000',
+  '--pg-statement-timeout-ms', '2000', '--op-timeout-ms', '3000', '--handler-timeout-ms', '5000'];
+const partitionOf = (id) => Number(BigInt(id) % BigInt(PARTITIONS));
+
+class Cluster {
+  static async start({ nodes = 3, args = [], postgres = {} } = {}) {
+    const cluster = new Cluster(args);
+    cluster.pg = await Postgres.start(postgres);
+    for (let i = 0; i < nodes; i++) await cluster.add();
+    return cluster;
+  }
+
+  constructor(args) {
+    this.args = args;
+    this.nodes = [];
+    this.probes = null; // by partition: a user
+    this.probed = 0;
+  }
+
+  // Another node; resolves when it is ready.
+  async add(...more) {
+    const proxy = await Proxy.start({ host: '127.0.0.1', port: this.pg.port });
+    const node = new Node({ store: this.pg.dsn({ port: proxy.port }),
+      args: [...ARGS, ...this.args, ...more] });
+    node.proxy = proxy;
+    await node.start();
+    this.nodes.push(node);
+    return node;
+  }
+
+  async remove(node) {
+    this.nodes = this.nodes.filter((other) => other !== node);
+    node.proxy.close();
+    await node.remove();
+  }
+
+  // A user in each partition.
+  async makeProbes() {
+    const probes = new Map();
+    const make = (path, body, key) => until(key, async () => {
+      const node = this.nodes[this.probed++ % this.nodes.length];
+      const reply = await request(node, 'POST', path,
+        { body, headers: { 'Idempotency-Key': key }, timeout: 10000 });
+      assert.ok([201, 503].includes(reply.status), reply.text);
+      return reply.status === 201 && reply.json;
+    });
+    await make('/v1/assets', { code: ASSET, scale: 2 }, 'probe-asset');
+    for (let i = 0; probes.size < PARTITIONS; i++) {
+      const { id } = await make('/v1/users', { kind: 'registered' }, `probe-user-${i}`);
+      probes.set(partitionOf(id), id);
+      assert.ok(i < 100 * PARTITIONS, 'users come to all partitions');
+    }
+    this.probes = probes;
+  }
+
+  // One op of a partition through a node: true when it was applied.
+  async probe(node, partition) {
+    const reply = await request(node, 'POST', '/v1/ops', {
+      body: { type: 'grant', user_id: this.probes.get(partition), asset: ASSET, amount: '1.00' },
+      headers: { 'Idempotency-Key': `probe-${++this.probed}` }, timeout: 3000,
+    });
+    assert.ok([201, 503].includes(reply.status), reply.text);
+    return reply.status === 201;
+  }
+
+  // Until every partition takes operations through every one of the nodes; resolves to the ms that
+  // took. Fails after `ms`.
+  async available(nodes = this.nodes, ms = 30000) {
+    const start = process.hrtime.bigint();
+    await Promise.all(nodes.flatMap((node) => [...this.probes.keys()].map((partition) =>
+      until(`partition ${partition} through port ${node.port}`,
+        () => this.probe(node, partition), { ms, every: 50 }))));
+    return Number((process.hrtime.bigint() - start) / 1000000n);
+  }
+
+  // Stops all, in order, and looks whether the database is as it should be.
+  async finish() {
+    for (const node of this.nodes)
+      assert.deepStrictEqual(await node.stop(), { code: 0, signal: null }, node.lastLog);
+    await verify(this.pg);
+    for (const node of [...this.nodes]) await this.remove(node);
+    await this.pg.remove();
+  }
+}
+
+// The journal's chains, and balances against the journal.
+async function verify(pg, database = 'holdfast') {
+  for (const verb of ['verify', 'replay']) {
+    const done = await command(['ledger', verb, '--store', pg.dsn({ database })]);
+    assert.strictEqual(done.code, 0, `ledger ${verb}: ${done.out}${done.err}`);
+  }
+}
+
+module.exports = { Cluster, LEASE_MS, PARTITIONS, partitionOf, verify };
