@@ -42,7 +42,7 @@ static bool asset_of_row(const struct store_request *request, size_t index, uint
 
 static bool rows_known(const struct catalog *catalog, const struct store_request *request)
 {
-  uint16_t asset;
+  uint16_t asset = 0;
   for (size_t i = 0; request->status == STORE_OK && asset_of_row(request, i, &asset); i++)
     if (catalog_asset(catalog, asset) == NULL)
       return false;
