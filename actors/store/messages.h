@@ -6,8 +6,8 @@
 
 #include "holdfast/rt.h"
 
-/* X(NAME, from, to, kind, payload, meaning). kind: ask, reply, tell, or hand-over of an ask.
- * A pointer in the payload moves with the message; the reply brings it back. */
+/* X(NAME, from, to, kind, payload, meaning). kind: ask, reply, tell, hand-over of an
+ * ask, or carried ask: one that brings another, and is answered by that one's reply. A pointer in the payload moves with the message; the reply brings it back. */
 #define HF_MESSAGES(X)                                                                             \
   X(SUBMIT, "front, transit, peer", "user", "ask", "struct hf_op *", "judge, stage and persist")   \
   X(DONE, "user, transit, peer", "front, transit, peer", "reply", "struct hf_op *",                \
@@ -59,7 +59,7 @@
   X(LOST, "store", "keeper", "tell", "uint64_t", "another writer was in the partition")            \
   X(PLACES, "keeper", "keeper", "tell", "struct keeper_places *", "what the heartbeat told")       \
   X(STALE, "keeper, front", "catalog", "tell", "uint64_t", "assets or keys changed: read again")   \
-  X(FORWARD, "front, transit, names, catalog", "peer", "ask, hand-over",                           \
+  X(FORWARD, "front, transit, names, catalog", "peer", "carried ask",                           \
     "struct peer_forward", "an ask whose partition another node has")                              \
   X(LINK_FRAME, "link", "peer", "tell", "struct link_frame *", "bytes of another node")            \
   X(LINK_DOWN, "link", "peer", "tell", "uint64_t", "a link to or from another node ended")

@@ -126,11 +126,13 @@ int main(int count, char **arguments)
   struct options options;
   options_parse(count, arguments, &options);
   signal(SIGPIPE, SIG_IGN);
-  struct process_set servers = { 0 };
+  struct process_set servers = { 0 }, stores = { 0 };
+  if (options.store_pid != NULL && !process_set_parse(options.store_pid, &stores))
+    fail("--store-pid: %s is not a list of process ids", options.store_pid);
   if (options.server_pid != NULL && !process_set_parse(options.server_pid, &servers))
     fail("--server-pid: %s is not a list of process ids", options.server_pid);
   struct runner_config runner = {
-    .threads = (unsigned)options.threads, .servers = &servers,
+    .threads = (unsigned)options.threads, .servers = &servers, .stores = &stores,
     .warmup_ns = (uint64_t)(options.warmup * 1e9),
     .duration_ns = (uint64_t)(options.duration * 1e9),
   };

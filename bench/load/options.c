@@ -34,6 +34,8 @@ static const struct option table[] = {
   TEXT(target, "target", "http://127.0.0.1:8080", NULL, "http://HOST:PORT of the server"),
   TEXT(key, "key", "none", "HOLDFAST_ADMIN_KEY", "service key for Authorization: Bearer"),
   TEXT(server_pid, "server-pid", NULL, NULL, "process ids whose cost is measured, with commas"),
+  TEXT(store_pid, "store-pid", NULL, NULL,
+       "likewise of the database, each with its children: the postmaster of PostgreSQL"),
   NUMBER(connections, "connections", 64, 1, GENERATOR_CONNECTIONS_MAX, "connections in all"),
   NUMBER(pipeline, "pipeline", 1, 1, GENERATOR_PIPELINE_MAX, "requests in flight per connection"),
   NUMBER(threads, "threads", 1, 1, RUNNER_THREADS_MAX, "generator threads"),

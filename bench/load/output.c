@@ -38,6 +38,8 @@ void output_table(const struct options *options, const struct runner_result *res
   printf("processor    generator %.2f us/request, server %.2f us/request (%.2f us/op)\n",
          per(result->self_cpu_s * 1e6, replies), per(result->servers_cpu_s * 1e6, replies),
          per(result->servers_cpu_s * 1e6, ops_of(result)));
+  if (result->stores_cpu_s > 0.0)
+    printf("             store %.2f us/op\n", per(result->stores_cpu_s * 1e6, ops_of(result)));
   printf("statuses    ");
   for (unsigned status = 0; status < GENERATOR_STATUS_MAX; status++)
     if (totals->statuses[status] > 0)
@@ -101,6 +103,9 @@ void output_json(const struct options *options, const struct runner_result *resu
          per(result->self_cpu_s * 1e6, replies), per(result->servers_cpu_s * 1e6, replies),
          per(result->servers_cpu_s * 1e6, ops_of(result)),
          per(result->servers_cpu_s, result->seconds));
+  if (result->stores_cpu_s > 0.0)
+    printf(",\"store_cpu_us_per_op\":%.3f", per(result->stores_cpu_s * 1e6, ops_of(result)));
+  printf(",\"generator_cpu_us_per_op\":%.3f", per(result->self_cpu_s * 1e6, ops_of(result)));
   printf(",\"resident_kb_before\":%llu,\"resident_kb_after\":%llu",
          (ull)result->resident_kb_before, (ull)result->resident_kb_after);
   printf(",\"statuses\":{");

@@ -47,9 +47,10 @@ static unsigned long long field_number(const char *text, unsigned index)
   return strtoull(text, NULL, 10);
 }
 
-/* proc(5): fields 14 and 15 of stat are utime and stime in ticks. The name in field 2 may hold
- * anything, so what follows its closing bracket is counted: field 3 is index 0 there. */
-static double stat_cpu_s(long pid)
+/* proc(5): fields 14 and 15 of stat are utime and stime in ticks, 16 and 17 those of children that
+ * were waited for. The name in field 2 may hold anything, so what follows its closing bracket is
+ * counted: field 3 is index 0 there. */
+static double stat_cpu_s(long pid, bool with_ended_children)
 {
   char text[1024];
   if (!proc_read(pid, "stat", text, sizeof text))
@@ -58,6 +59,8 @@ static double stat_cpu_s(long pid)
   if (at == NULL)
     return 0.0;
   unsigned long long ticks = field_number(at + 1, 11) + field_number(at + 1, 12);
+  if (with_ended_children)
+    ticks += field_number(at + 1, 13) + field_number(at + 1, 14);
   return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
@@ -75,10 +78,38 @@ struct process_cost process_set_cost(const struct process_set *set)
   struct process_cost cost = { 0 };
   CHECK(set->count <= PROCESS_PIDS_MAX);
   for (unsigned i = 0; i < set->count; i++) {
-    cost.cpu_s += stat_cpu_s(set->pids[i]);
+    cost.cpu_s += stat_cpu_s(set->pids[i], false);
     cost.resident_kb += statm_resident_kb(set->pids[i]);
   }
   return cost;
+}
+
+/* The ids of a process's children stand in /proc/<pid>/task/<thread>/children; those that a server
+ * like PostgreSQL has were all forked by its main thread, whose id is the process's. */
+static double children_cpu_s(long pid)
+{
+  char name[64];
+  static char text[64 * 1024];
+  double cpu_s = 0.0;
+  snprintf(name, sizeof name, "task/%ld/children", pid);
+  if (!proc_read(pid, name, text, sizeof text))
+    return 0.0;
+  char *end = text;
+  for (const char *at = text;; at = end) {
+    long child = strtol(at, &end, 10);
+    if (end == at)
+      return cpu_s;
+    cpu_s += stat_cpu_s(child, true);
+  }
+}
+
+double process_set_tree_cpu_s(const struct process_set *set)
+{
+  double cpu_s = 0.0;
+  CHECK(set->count <= PROCESS_PIDS_MAX);
+  for (unsigned i = 0; i < set->count; i++)
+    cpu_s += stat_cpu_s(set->pids[i], true) + children_cpu_s(set->pids[i]);
+  return cpu_s;
 }
 
 double process_self_cpu_s(void)

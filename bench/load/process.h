@@ -1,7 +1,7 @@
 /* process.h - what processes cost: processor time and resident memory, read from /proc.
  *
- * Thread: any. Processor time of others comes in clock ticks (usually 10 ms), our own in
- * microseconds. */
+ * Thread: any; trees have a buffer of their own, so one thread. Processor time of others comes in
+ * clock ticks (usually 10 ms), our own in microseconds. */
 #ifndef BENCH_PROCESS_H
 #define BENCH_PROCESS_H
 
@@ -24,6 +24,9 @@ struct process_cost {
 bool process_set_parse(const char *text, struct process_set *ret_set);
 /* Cost so far; a process that is gone counts nothing. */
 struct process_cost process_set_cost(const struct process_set *set);
+/* Processor seconds so far of the set and of all children that its processes have now or had: a
+ * database that works in one process per connection. */
+double process_set_tree_cpu_s(const struct process_set *set);
 /* Processor seconds of this process so far. */
 double process_self_cpu_s(void);
 

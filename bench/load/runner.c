@@ -128,8 +128,11 @@ void runner_run(const struct runner_config *config, const struct script *scripts
   watch_until(config, threads, measure_ns, &last_replies, &last_ns);
   double self_cpu_s = process_self_cpu_s();
   struct process_cost before = process_set_cost(config->servers);
+  double stores_cpu_s = config->stores != NULL ? process_set_tree_cpu_s(config->stores) : 0.0;
   watch_until(config, threads, end_ns, &last_replies, &last_ns);
   struct process_cost after = process_set_cost(config->servers);
+  if (config->stores != NULL)
+    ret_result->stores_cpu_s = process_set_tree_cpu_s(config->stores) - stores_cpu_s;
   ret_result->self_cpu_s = process_self_cpu_s() - self_cpu_s;
   ret_result->servers_cpu_s = after.cpu_s - before.cpu_s;
   ret_result->resident_kb_before = before.resident_kb;

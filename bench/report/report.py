@@ -2,24 +2,24 @@
 
 usage: report.py FOLDER [--seconds N]     status 1 when some replies were not as expected.
 
-Each line of raw.jsonl is one run: scenario, variant, role (server, limit, lookups, peer), repeat,
-result. Repeat 0 warms up and does not count. Ratios are taken within a repeat, between runs that
-lay side by side, and the median of the ratios is what is reported: on a shared machine figures of
-different minutes say little about each other.
+Each line of raw.jsonl is one run: scenario, variant, role (server, limit, lookups, pgbench, peer),
+repeat, result. Repeat 0 warms up and does not count. Ratios are taken within a repeat, between runs
+that lay side by side, and the median of the ratios is what is reported: on a shared machine figures
+of different minutes say little about each other.
 """
 
 import argparse
 import csv
-import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 
+import postgres
 import svg
+from runs import NOISE, Figure, Runs, bar, number
 
 # result field -> unit, in results.csv
 METRICS = {
@@ -37,62 +37,21 @@ METRICS = {
     "generator_cpu_us_per_request": "us",
     "server_cpu_us_per_request": "us",
     "server_cpu_us_per_op": "us",
+    "store_cpu_us_per_op": "us",
+    "generator_cpu_us_per_op": "us",
     "resident_kb_after": "kB",
     "bytes_per_user": "bytes",
     "activations_per_s": "1/s",
     "batch": "ops",
+    "connections": "",
+    "bytes_per_entry": "bytes",
+    "wal_bytes_per_entry": "bytes",
     "ready_ms": "ms",
     "stop_ms": "ms",
     "setup_users_per_s": "1/s",
     "setup_grants_per_s": "1/s",
 }
 TROUBLES = ("unexpected", "unanswered", "broken", "bad_replies", "connects_failed")
-# "Not slower" cannot be told from noise below this on a shared machine.
-NOISE = 0.95
-
-
-class Runs:
-    def __init__(self, path):
-        self.lines = []
-        with open(path, encoding="utf-8", errors="replace") as file:
-            self.lines = [json.loads(line) for line in file if line.strip()]
-
-    def keys(self):
-        return list(dict.fromkeys((line["scenario"], line["variant"], line["role"])
-                                  for line in self.lines if line["repeat"] > 0))
-
-    def values(self, scenario, variant, role, metric):
-        """repeat -> value of the metric ("latency_us.p99" looks into an inner object)."""
-        found = {}
-        for line in self.lines:
-            if (line["scenario"], line["variant"], line["role"]) != (scenario, variant, role):
-                continue
-            value = line["result"]
-            for name in metric.split("."):
-                value = value.get(name) if isinstance(value, dict) else None
-            if value is not None and line["repeat"] > 0:
-                found[line["repeat"]] = float(value)
-        return found
-
-    def ratio(self, one, other):
-        """Median over the repeats of one's value by the other's; None when there is none."""
-        ones, others = self.values(*one), self.values(*other)
-        ratios = [ones[i] / others[i] for i in ones if others.get(i)]
-        return statistics.median(ratios) if ratios else None
-
-
-class Figure:
-    """Median, lowest and highest of a metric's repeats."""
-
-    def __init__(self, values):
-        self.all = list(values.values())
-        self.median = statistics.median(self.all) if self.all else None
-        self.low = min(self.all, default=None)
-        self.high = max(self.all, default=None)
-
-
-def number(value, digits=0):
-    return "–" if value is None else f"{value:,.{digits}f}"
 
 
 def write_csv(runs, path):
@@ -180,7 +139,7 @@ def goals(runs):
     if ready is not None:
         add("Start to ready on the database of many users", f"{ready:.0f} ms", "", "≤ 100 ms",
             ready <= 100)
-    return rows
+    return rows + postgres.goals(runs)
 
 
 def table(runs, scenario, columns):
@@ -225,20 +184,10 @@ SECTIONS = [
     ("generator", "The generator itself, against nginx",
      [("requests/s", "requests_per_s", 0),
       ("generator µs/request", "generator_cpu_us_per_request", 2)]),
+    *postgres.SECTIONS,
     ("setup", "Set-up through the API", [("users/s", "setup_users_per_s", 0),
                                          ("grants/s", "setup_grants_per_s", 0)]),
 ]
-
-
-def bar(runs, label, key, beside=None, goal=None, metric="ops_per_s"):
-    """One bar, or none when it was not measured; the note is its factor against `beside`."""
-    figure = Figure(runs.values(*key, metric))
-    if figure.median is None:
-        return []
-    ratio = runs.ratio((*key, metric), beside) if beside else None
-    note = f"{ratio:.2f}\u00d7" if ratio is not None else ""
-    return [{"label": label, "role": key[2], "median": figure.median, "low": figure.low,
-             "high": figure.high, "note": note, "goal": goal}]
 
 
 def with_limit(runs, scenario, variant, label):
@@ -291,21 +240,10 @@ def plot_users(runs, folder):
 
 
 def plot_latency(runs, folder):
-    curves = []
-    for share in ("30%", "50%", "70%", "90%"):
-        lines = [line["result"] for line in runs.lines if line["repeat"] > 0 and
-                 (line["scenario"], line["variant"]) == ("latency", share)]
-        if not lines:
-            continue
-        points = [(lines[0]["percentiles"][i][0],
-                   statistics.median(line["percentiles"][i][1] for line in lines))
-                  for i in range(len(lines[0]["percentiles"]))]
-        rate = statistics.median(line["requests_per_s"] for line in lines)
-        curves.append((f"{share} of peak: {rate:,.0f}/s", points))
     return svg.percentiles(os.path.join(folder, "latency.svg"),
                            "Latency of single durable ops under a given load",
                            "open loop with Poisson arrivals, measured from the scheduled time; "
-                           "median of the runs at each percentile", curves, 25000)
+                           "median of the runs at each percentile", runs.curves("latency"), 25000)
 
 
 def troubles(runs):
@@ -385,7 +323,8 @@ def main():
     arguments = parser.parse_args()
     runs = Runs(os.path.join(arguments.folder, "raw.jsonl"))
     write_csv(runs, os.path.join(arguments.folder, "results.csv"))
-    makers = {"throughput": plot_throughput, "latency": plot_latency, "users": plot_users}
+    makers = {"throughput": plot_throughput, "latency": plot_latency, "users": plot_users,
+              **postgres.PLOTS}
     made = [name for name, maker in makers.items() if maker(runs, arguments.folder)]
     rows, bad = write_report(runs, arguments.folder, arguments.seconds,
                              to_png(arguments.folder, made))

@@ -1,4 +1,4 @@
-"""Two kinds of chart as SVG text, with nothing but the standard library: bars and percentiles."""
+"""Charts as SVG text, with nothing but the standard library: bars, stacked bars, percentiles."""
 
 import math
 from xml.sax.saxutils import escape
@@ -121,6 +121,49 @@ def bars(path, title, subtitle, panels):
     if any(bar["goal"] for panel in panels for bar in panel[2]):
         canvas.line(24, height - 22, 44, height - 22, "#dc2626", 2, "4 3")
         canvas.text(52, height - 17, "goal", 12.5, fill=SOFT)
+    canvas.write(path)
+    return True
+
+
+def stacked(path, title, subtitle, parts, rows, unit):
+    """rows: [(label, [value of each part])]; too long a bar is cut and its number tells."""
+    if not rows:
+        return False
+    left, right, width, row = 210, 190, 960, 34
+    canvas = Canvas(width, 150 + row * len(rows))
+    canvas.text(24, 38, title, 20, bold=True)
+    canvas.text(24, 60, subtitle, 12.5, fill=SOFT)
+    x = 24
+    for index, name in enumerate(parts):
+        canvas.rect(x, 76, 14, 14, CURVES[index], 2)
+        canvas.text(x + 20, 88, name, 12.5)
+        x += 44 + 8 * len(name)
+    totals = sorted(sum(values) for _, values in rows)
+    # One that is far beyond the others would make them invisible.
+    top = totals[-1] if len(totals) < 2 or totals[-1] < 4 * totals[-2] else 1.25 * totals[-2]
+    step = nice_step(top)
+    edge = step * math.ceil(top / step)
+    scale = (width - left - right) / edge
+    y = 108
+    bottom = y + row * len(rows)
+    for index in range(round(edge / step) + 1):
+        canvas.line(left + index * step * scale, y, left + index * step * scale, bottom + 4)
+        canvas.text(left + index * step * scale, bottom + 20, short(index * step), 11.5, "middle",
+                    SOFT)
+    for label, values in rows:
+        canvas.text(left - 10, y + row / 2 + 4.5, label, 13, "end")
+        x = 0.0
+        for index, value in enumerate(values):
+            shown = min(value, max(edge - x, 0))
+            canvas.rect(left + x * scale, y + 5, shown * scale, row - 10, CURVES[index])
+            x += shown
+        total = sum(values)
+        if total > edge:
+            for offset in (0, 7):
+                canvas.line(width - right - 14 + offset, y + row - 3, width - right - 8 + offset,
+                            y + 3, "white", 3)
+        canvas.text(width - right + 12, y + row / 2 + 4.5, f"{total:,.1f} {unit}", 13)
+        y += row
     canvas.write(path)
     return True
 

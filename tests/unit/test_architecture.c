@@ -1,4 +1,4 @@
-/* test_architecture.c - the page and the picture of the architecture say what the code says: the
+/* test_architecture.c - the page and the pictures of the architecture say what the code says: the
  * messages are those of messages.h, and who may ask whom is what the classes allow. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ static const struct arrow arrows[] = {
 
 static const rt_class *const classes[] = {&hf_front_class,   &hf_user_class,  &hf_names_class,
                                           &hf_catalog_class, &hf_store_class, &hf_transit_class,
-                                          &hf_sweep_class};
+                                          &hf_sweep_class,  &hf_peer_class,  &hf_keeper_class};
 #define CLASSES (sizeof classes / sizeof classes[0])
 
 /* Is `name` one of the names in "a, b, c"? */
@@ -50,10 +50,16 @@ static bool may_ask(const rt_class *from, const rt_class *to)
   return false;
 }
 
+/* A carried ask brings another one, and is answered by that one's reply. */
+static bool is_ask(const struct arrow *arrow)
+{
+  return strcmp(arrow->kind, "ask") == 0 || strcmp(arrow->kind, "carried ask") == 0;
+}
+
 static bool some_ask(const rt_class *from, const rt_class *to)
 {
   for (size_t i = 0; i < ARROWS; i++)
-    if (strcmp(arrows[i].kind, "ask") == 0 && lists(arrows[i].from, from->name) &&
+    if (is_ask(&arrows[i]) && lists(arrows[i].from, from->name) &&
         lists(arrows[i].to, to->name))
       return true;
   return false;
@@ -86,11 +92,16 @@ static void test_asks_when_compared_with_the_classes_then_both_say_the_same(void
                  some_ask(classes[i], classes[j]) ? "yes" : "no");
 }
 
+/* Who sends and is no actor. */
+static const char *const outside[] = {"port", "pool", "link"};
+
 static void test_table_when_an_arrow_names_someone_then_that_one_exists(void **state)
 {
   (void)state;
   for (size_t i = 0; i < ARROWS; i++) {
-    size_t from = lists(arrows[i].from, "port"), to = 0; /* the port is no actor */
+    size_t from = 0, to = 0;
+    for (size_t j = 0; j < sizeof outside / sizeof outside[0]; j++)
+      from += lists(arrows[i].from, outside[j]);
     for (size_t j = 0; j < CLASSES; j++) {
       from += lists(arrows[i].from, classes[j]->name);
       to += lists(arrows[i].to, classes[j]->name);
@@ -106,6 +117,22 @@ static void test_table_when_an_arrow_names_someone_then_that_one_exists(void **s
   }
 }
 
+/* Is every one of `some` among `all`? */
+static bool lists_all(const char *all, const char *some)
+{
+  char name[32];
+  for (const char *at = some; *at != '\0'; at += strspn(at, ", ")) {
+    size_t size = strcspn(at, ",");
+    assert_true(size < sizeof name);
+    memcpy(name, at, size);
+    name[size] = '\0';
+    if (!lists(all, name))
+      return false;
+    at += size;
+  }
+  return true;
+}
+
 static void test_replies_when_counted_then_each_ask_has_one_that_goes_back(void **state)
 {
   (void)state;
@@ -114,20 +141,16 @@ static void test_replies_when_counted_then_each_ask_has_one_that_goes_back(void 
     for (size_t j = 0; j < ARROWS && !found; j++)
       found = strcmp(arrows[j].kind, "reply") == 0 &&
               strcmp(arrows[j].payload, arrows[i].payload) == 0 &&
-              lists(arrows[j].from, arrows[i].to) && strstr(arrows[j].to, arrows[i].from) != NULL;
+              lists_all(arrows[j].from, arrows[i].to) && lists_all(arrows[j].to, arrows[i].from);
     if (!found)
       fail_msg("nothing answers %s", arrows[i].name);
   }
 }
 
-/* Texts of the class "message" in the picture: all are messages, and all but replies that share an
- * arrow are in it. */
-static void test_picture_when_read_then_its_messages_exist(void **state)
+static void look(const char *name, bool seen[ARROWS])
 {
   static const char mark[] = "<text class=\"message\"";
-  char *picture = doc_read("docs/architecture.svg");
-  bool seen[ARROWS] = {false};
-  (void)state;
+  char *picture = doc_read(name);
   assert_non_null(picture);
   for (const char *at = picture; (at = strstr(at, mark)) != NULL;) {
     at = strchr(at, '>') + 1;
@@ -136,13 +159,23 @@ static void test_picture_when_read_then_its_messages_exist(void **state)
       if (strlen(arrows[i].name) == size && memcmp(arrows[i].name, at, size) == 0)
         found = i;
     if (found == ARROWS)
-      fail_msg("architecture.svg shows a message that is not there: %.*s", (int)size, at);
+      fail_msg("%s shows a message that is not there: %.*s", name, (int)size, at);
     seen[found] = true;
   }
+  free(picture);
+}
+
+/* Texts of the class "message" in the pictures: all are messages, and all but replies that share an
+ * arrow are in one of them. */
+static void test_pictures_when_read_then_their_messages_exist(void **state)
+{
+  bool seen[ARROWS] = {false};
+  (void)state;
+  look("docs/architecture.svg", seen);
+  look("docs/nodes.svg", seen);
   for (size_t i = 0; i < ARROWS; i++)
     if (!seen[i] && strcmp(arrows[i].kind, "reply") != 0)
-      fail_msg("architecture.svg does not show %s", arrows[i].name);
-  free(picture);
+      fail_msg("no picture shows %s", arrows[i].name);
 }
 
 int main(void)
@@ -152,7 +185,7 @@ int main(void)
     cmocka_unit_test(test_asks_when_compared_with_the_classes_then_both_say_the_same),
     cmocka_unit_test(test_table_when_an_arrow_names_someone_then_that_one_exists),
     cmocka_unit_test(test_replies_when_counted_then_each_ask_has_one_that_goes_back),
-    cmocka_unit_test(test_picture_when_read_then_its_messages_exist),
+    cmocka_unit_test(test_pictures_when_read_then_their_messages_exist),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
