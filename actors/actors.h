@@ -15,9 +15,9 @@ enum {
 
 #define HF_GROUP_MAX 8192u /* ops of an atomic batch */
 
-/* Node ids that differ in these low bits only are lives of one data folder, which one process holds:
- * a later life buries the earlier ones at once, and with them what they may still have on its way
- * to the database. */
+/* Node ids that differ in these low bits only are lives of one data folder, which one process
+ * holds: a later life buries the earlier ones at once, and with them what they may still have on
+ * its way to the database. */
 #define HF_NODE_LIFE_BITS 16u
 
 struct link_port;

@@ -190,7 +190,7 @@ int seal_run_verify(const struct options *options, const struct seal_arguments *
   if (arguments->key != NULL && !read_key(arguments->key, key))
     return fail(EXIT_USAGE, "--key is 64 hexadecimal digits, or a file that has them");
   if (access(path, F_OK) != 0)
-    return options->seal_dir[0] == '\0' ? EXIT_DONE : fail(EXIT_FOUND, "there is no such --seal-dir");
+    return options->seal_dir[0] == '\0' ? EXIT_DONE : fail(EXIT_FOUND, "no such --seal-dir");
   struct seal_folder *folder = rt_alloc(sizeof *folder);
   int code = EXIT_DONE;
   if (!seal_folder_open(folder, path, false, why)) {

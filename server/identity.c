@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/actors.h"
 #include "holdfast/hash.h"
 
 #define TEXT_SIZE 17u /* 16 hexadecimal digits and a line end */
@@ -41,17 +42,23 @@ static uint64_t read_id(int file)
   return id > INT64_MAX ? 0 : id;
 }
 
-/* Durable before anybody is told the number. */
-static bool make_id(int file, uint64_t *ret_id)
+/* Another life of the folder's node: the low bits count on, and come round after 65,536 starts. A
+ * folder without a number gets a random one. */
+static uint64_t next_life(uint64_t id)
 {
-  char text[TEXT_SIZE + 1u];
-  uint64_t id = 0;
-  while (id == 0) {
+  const uint64_t lives = (1ull << HF_NODE_LIFE_BITS) - 1u;
+  while (id <= lives) {
     hf_random_bytes(&id, sizeof id);
     id &= INT64_MAX;
   }
+  return (id & ~lives) | ((id + 1u) & lives);
+}
+
+/* Durable before anybody is told the number. */
+static bool write_id(int file, uint64_t id)
+{
+  char text[TEXT_SIZE + 1u];
   snprintf(text, sizeof text, "%016" PRIx64 "\n", id);
-  *ret_id = id;
   return pwrite(file, text, TEXT_SIZE, 0) == (ssize_t)TEXT_SIZE && fsync(file) == 0;
 }
 
@@ -68,8 +75,8 @@ bool identity_open(struct identity *identity, const char *data_folder, char ret_
     return refuse(identity, ret_why, "cannot open", path);
   if (flock(identity->file, LOCK_EX | LOCK_NB) != 0)
     return refuse(identity, ret_why, "another process is the node of", data_folder);
-  identity->id = read_id(identity->file);
-  if (identity->id == 0 && !make_id(identity->file, &identity->id))
+  identity->id = next_life(read_id(identity->file));
+  if (!write_id(identity->file, identity->id))
     return refuse(identity, ret_why, "cannot write", path);
   return true;
 }

@@ -1,5 +1,5 @@
-/* The composition root: classes, pools, metric table, driver; over a shared store the node's number,
- * its place in the lease and the links to the others. */
+/* The composition root: classes, pools, metric table, driver; over a shared store the node's
+ * number, its place in the lease and the links to the others. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* prover.h - proofs for the front door: the newest seal, its leaves and the journal, read by one job
- * at a time through an engine of its own that is opened at the first proof.
+/* prover.h - proofs for the front door: the newest seal, its leaves and the journal, read by one
+ * job at a time through an engine of its own that is opened at the first proof.
  *
  * It reads the folder that a sealer of this or another process writes. */
 #ifndef HOLDFAST_PROVER_H

@@ -1,5 +1,5 @@
-/* seal_leaves.h - the leaves of the newest seal, in a file: so that the next seal looks only at users
- * who have changed, and a proof at a few kilobytes.
+/* seal_leaves.h - the leaves of the newest seal, in a file: so that the next seal looks only at
+ * users who have changed, and a proof at a few kilobytes.
  *
  * One record per user, by (partition, user id); behind them the roots of every whole block of
  * SEAL_BLOCK leaves. It is a cache: what is missing, of another seal, or damaged is made anew from
@@ -42,8 +42,8 @@ struct seal_leaves {
 /* Reading from the first record on: false when there is no such file, or not of that seal. */
 MUST_CHECK bool seal_leaves_open(struct seal_leaves *leaves, const char *path, uint64_t number,
                                  unsigned partition_bits);
-/* The next record; false: it is damaged. After all `count` of them seal_leaves_sound says whether the
- * whole file was what was written. */
+/* The next record; false: it is damaged. After all `count` of them seal_leaves_sound says whether
+ * the whole file was what was written. */
 MUST_CHECK bool seal_leaves_next(struct seal_leaves *leaves, struct seal_record *ret_record);
 MUST_CHECK bool seal_leaves_sound(struct seal_leaves *leaves);
 /* The proof that record `index` is in the tree; reads two blocks. False: it cannot be read. */

@@ -146,7 +146,8 @@ bool seal_prove_log(const struct seal_folder *folder, uint64_t from, uint64_t to
   json_out_key(out, "proof");
   json_out_string(out, "consistency");
   json_out_key(out, "inclusion");
-  bool good = put_log_proof(folder, to - 1u, merkle_inclusion_new(from - 1u, to - 1u), out, ret_why);
+  struct merkle_proof *inclusion = merkle_inclusion_new(from - 1u, to - 1u);
+  bool good = put_log_proof(folder, to - 1u, inclusion, out, ret_why);
   json_out_key(out, "consistency");
   if (from == 1u)
     put_hashes(out, NULL, 0); /* its log is empty: every log begins with that */

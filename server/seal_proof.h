@@ -3,7 +3,8 @@
  * inclusion:   {"proof":"inclusion","user_id","version","leaf","index","size","hashes":[..],"seal"}
  *              the leaf (hex of actors/seal/seal.h's bytes) is under the root that the seal signs
  * consistency: {"proof":"consistency","inclusion":[..],"consistency":[..],"from","to"}
- *              the seal `from` is in the log that the seal `to` signs, and its own log begins that one
+ *              the seal `from` is in the log that the seal `to` signs, and its own log begins that
+ * one
  * Seals stand in them as text, hashes as hex. Blocking; any one thread. */
 #ifndef HOLDFAST_SEAL_PROOF_H
 #define HOLDFAST_SEAL_PROOF_H
@@ -20,8 +21,8 @@ MUST_CHECK enum hf_error seal_prove_user(const struct seal_folder *folder,
 /* 1 <= from < to <= newest. */
 MUST_CHECK bool seal_prove_log(const struct seal_folder *folder, uint64_t from, uint64_t to,
                                struct json_out *out, char ret_why[SEAL_WHY_MAX]);
-/* Judges a proof of either kind, from anywhere. `key`: the only one that may have signed; NULL: any.
- * NULL when it holds, else what is wrong (static text). */
+/* Judges a proof of either kind, from anywhere. `key`: the only one that may have signed; NULL:
+ * any. NULL when it holds, else what is wrong (static text). */
 MUST_CHECK const char *seal_check(const json_t *proof, const uint8_t *key);
 
 struct seal_finding {

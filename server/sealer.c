@@ -1,12 +1,12 @@
 /* sealer.c - see the header.
  *
  * Happy path: per partition the journal from where the last seal left off gives the users who
- *   changed; each is read and becomes a leaf; old and new leaves are merged in order into a new file
- *   while the tree grows; then the statement is signed and written.
+ *   changed; each is read and becomes a leaf; old and new leaves are merged in order into a new
+ *   file while the tree grows; then the statement is signed and written.
  * Ways to fail: a read (nothing is sealed, the next run begins anew); the file of leaves is missing
  *   or damaged (all users are looked at, from the first entry on).
- * Invariants: records are in the order of (partition, user id), each user once; a leaf is never older
- *   than the entries that the file says it covers. */
+ * Invariants: records are in the order of (partition, user id), each user once; a leaf is never
+ * older than the entries that the file says it covers. */
 #include "server/sealer.h"
 
 #include <errno.h>

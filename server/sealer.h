@@ -1,9 +1,9 @@
 /* sealer.h - makes seals: what the users had, signed, outside the database.
  *
- * A pass looks at the entries since the last seal, makes a new leaf for each user they touch, merges
- * them with the other users' old leaves, and signs the root. Blocking, on a thread of its own; the
- * commit path never waits for it. Memory: the users of one partition who changed. It rests between
- * pages, so that it takes a bounded share of a core. */
+ * A pass looks at the entries since the last seal, makes a new leaf for each user they touch,
+ * merges them with the other users' old leaves, and signs the root. Blocking, on a thread of its
+ * own; the commit path never waits for it. Memory: the users of one partition who changed. It rests
+ * between pages, so that it takes a bounded share of a core. */
 #ifndef HOLDFAST_SEALER_H
 #define HOLDFAST_SEALER_H
 
@@ -27,8 +27,8 @@ struct sealer {
 void sealer_leaves_path(const struct seal_folder *folder, char out[SEAL_PATH_MAX + 32u]);
 /* Makes the next seal. False: nothing was sealed, and why. */
 MUST_CHECK bool sealer_run(struct sealer *sealer, char ret_why[SEAL_WHY_MAX]);
-/* The canonical leaf of a user as it was at `version`, from the journal. HF_E_USER_NOT_FOUND: no such
- * user, or not so many entries. The bytes are appended. */
+/* The canonical leaf of a user as it was at `version`, from the journal. HF_E_USER_NOT_FOUND: no
+ * such user, or not so many entries. The bytes are appended. */
 MUST_CHECK enum hf_error sealer_leaf_at(struct store_engine *engine, hf_id user, uint64_t version,
                                         struct hf_bytes *bytes);
 

@@ -7,7 +7,8 @@
 #include "holdfast/rt.h"
 
 /* X(NAME, from, to, kind, payload, meaning). kind: ask, reply, tell, hand-over of an
- * ask, or carried ask: one that brings another, and is answered by that one's reply. A pointer in the payload moves with the message; the reply brings it back. */
+ * ask, or carried ask: one that brings another, and is answered by that one's reply. A pointer in
+ * the payload moves with the message; the reply brings it back. */
 #define HF_MESSAGES(X)                                                                             \
   X(SUBMIT, "front, transit, peer", "user", "ask", "struct hf_op *", "judge, stage and persist")   \
   X(DONE, "user, transit, peer", "front, transit, peer", "reply", "struct hf_op *",                \

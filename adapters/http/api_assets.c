@@ -49,7 +49,8 @@ static bool rows_known(const struct catalog *catalog, const struct store_request
   return true;
 }
 
-/* All entries of an op are of one asset. The op is durable: the same key tells its outcome later. */
+/* All entries of an op are of one asset. The op is durable: the same key tells its outcome
+ * later. */
 static bool op_known(const struct catalog *catalog, struct hf_op *op)
 {
   size_t count = 0;
@@ -88,6 +89,6 @@ void api_assets_check(struct front_loop *loop, enum api_ask kind, void *answer)
     return;
   /* When there is no room for it the next heartbeat tells the catalogue. */
   uint64_t none = 0;
-  (void)rt_tell(loop->ctx, hf_loop_actor(HF_KIND_CATALOG, rt_loop_index(loop->ctx)), HF_STALE, &none,
-                sizeof none);
+  rt_id own = hf_loop_actor(HF_KIND_CATALOG, rt_loop_index(loop->ctx));
+  (void)rt_tell(loop->ctx, own, HF_STALE, &none, sizeof none);
 }

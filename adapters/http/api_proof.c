@@ -1,7 +1,7 @@
 /* api_proof.c - GET /v1/users/{id}/proof: that the newest seal has the user's balances.
  *
- * Happy path: a job on the prover's pool reads the seal, the leaves and the journal; its answer is the
- *   reply.
+ * Happy path: a job on the prover's pool reads the seal, the leaves and the journal; its answer is
+ * the reply.
  * Ways to fail: nothing seals here, or the user is in no seal yet (404); the pool is full, or the
  *   seal cannot be read (503).
  * Invariant: no loop ever waits for a file. */

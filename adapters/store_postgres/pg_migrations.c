@@ -17,6 +17,12 @@ static const char META_1[] =
   "CREATE FUNCTION hf_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
   "RAISE EXCEPTION '% is append-only',TG_TABLE_NAME USING ERRCODE='HF002'; END $$;";
 
+/* Rows that never change are frozen while their pages are still in the same checkpoint: 15 bytes of
+ * log for each, and 119 later. docs/SIZING.md. */
+#define FREEZE_EARLY                                                                               \
+  " WITH(autovacuum_freeze_min_age=0,autovacuum_vacuum_insert_scale_factor=0,"                     \
+  "autovacuum_vacuum_insert_threshold=100000)"
+
 /* The newest entry of a user carries the balances; there is no balance row for a commit to write.
  * key: the idempotency key's digest, on the first entry of an op that a client named; the unique
  * index over it is what judges a repeated key. */
@@ -24,7 +30,7 @@ static const char JOURNAL_1[] =
   "CREATE TABLE journal("
   "user_id bigint NOT NULL,seq bigint NOT NULL,version bigint NOT NULL,key uuid,"
   "partition smallint NOT NULL,hash bytea NOT NULL,body bytea NOT NULL,"
-  "CONSTRAINT journal_pkey PRIMARY KEY(partition,seq));"
+  "CONSTRAINT journal_pkey PRIMARY KEY(partition,seq))" FREEZE_EARLY ";"
   "CREATE UNIQUE INDEX journal_version ON journal(partition,user_id,version);"
   "CREATE UNIQUE INDEX journal_key ON journal(partition,user_id,key) WHERE key IS NOT NULL;"
   "CREATE TRIGGER journal_rows BEFORE UPDATE OR DELETE ON journal FOR EACH ROW "
@@ -36,7 +42,7 @@ static const char JOURNAL_1[] =
   "partition smallint NOT NULL,number bigint NOT NULL,epoch bigint NOT NULL,"
   "first_seq bigint NOT NULL,entries_count integer NOT NULL,outcomes_count integer NOT NULL,"
   "rows_count integer NOT NULL,committed_us bigint NOT NULL,previous bytea NOT NULL,"
-  "hash bytea NOT NULL,CONSTRAINT batches_pkey PRIMARY KEY(partition,number));"
+  "hash bytea NOT NULL,CONSTRAINT batches_pkey PRIMARY KEY(partition,number))" FREEZE_EARLY ";"
   "CREATE TRIGGER batches_rows BEFORE UPDATE OR DELETE ON batches FOR EACH ROW "
   "EXECUTE FUNCTION hf_append_only();"
   "CREATE TRIGGER batches_all BEFORE TRUNCATE ON batches FOR EACH STATEMENT "

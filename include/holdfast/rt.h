@@ -129,7 +129,8 @@ unsigned rt_loop_count(const rt_ctx *ctx);
 unsigned rt_loop_of(const rt_ctx *ctx, rt_id id);
 uint64_t rt_now_us(const rt_ctx *ctx);
 uint64_t rt_wall_us(const rt_ctx *ctx);
-/* The monotonic clock as it is, also within a turn: for what must not be true of an earlier time. */
+/* The monotonic clock as it is, also within a turn: for what must not be true of an earlier
+ * time. */
 uint64_t rt_clock_us(const rt_ctx *ctx);
 uint64_t rt_rand(rt_ctx *ctx);
 /* Seeded fault sites of the simulator; constant false in production. */

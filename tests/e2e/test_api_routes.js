@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { Api, run } = require('./lib/api.js');
 const { KEY, request, start, stop, temporaryFolder } = require('./lib/server.js');
+const { until } = require('./lib/wait.js');
 
 const SCOPES = ['ledger:write', 'ledger:read', 'users:write', 'users:read', 'admin'];
 const ORIGIN = 'https://app.example.com';
@@ -105,6 +106,8 @@ const parts = {
     }
     const reply = await api.call('DELETE', `/v1/admin/keys/${made.id}`);
     assert.ok(reply.json.revoked_at);
+    await until('a seal with the user', async () =>
+      (await api.call('GET', `/v1/users/${user}/proof`)).status === 200);
     for (const { operation } of operations()) {
       const seen = [...api.seen].some((one) => one.startsWith(`${operation.operationId} 2`));
       assert.ok(seen, operation.operationId);
@@ -296,7 +299,7 @@ const parts = {
 };
 
 async function main() {
-  const server = await serve(data);
+  const server = await serve(data, ['--seal-every-s', '1']); // a proof needs a seal
   api = await Api.open(server);
   await api.call('POST', '/v1/assets', { body: { code: 'COIN', scale: 8 } });
   user = await api.user({ external_id: 'one' });

@@ -87,7 +87,7 @@ test('proofs hold, also of users who went on, and fall with any change', async (
   fs.rmSync(data, { recursive: true });
 });
 
-test('verify finds a past that was exchanged whole, which its hashes alone do not tell', async () => {
+test('verify finds a past that was exchanged whole, which hashes alone do not tell', async () => {
   const { data, users, key } = await sealed();
   const database = path.join(data, 'holdfast.db');
   const copy = fs.readFileSync(database);

@@ -94,6 +94,7 @@ struct sim_node {
   unsigned index;
   uint64_t life; /* grows with each start: what is meant for an older one is dropped */
   enum sim_node_state state;
+  uint64_t folder; /* its id but for the life */
   uint64_t cut_us; /* until then the store does not answer it */
   struct rt_driver *driver;
   rt *runtime; /* NULL: down */
@@ -127,12 +128,15 @@ struct sim_world {
   uint64_t links_opened;
   uint64_t cut_us[SIM_NODES_MAX][SIM_NODES_MAX]; /* until then no link between the two */
   uint64_t lease_us;
+  unsigned stuck; /* per thousand requests to a shared store: they arrive much later */
   unsigned partition_bits;
   struct sim_store store;
   unsigned loops;
   unsigned live_actors_max;
   unsigned overflow_max; /* of rt_config: small, so that asks are refused within the actors too */
-  unsigned users_count, requests_max, inflight_max;
+  unsigned users_base, users_max; /* those that are there from the start; all that will be */
+  unsigned users_count;           /* that requests are made for: created, one after the other */
+  unsigned requests_max, inflight_max;
   unsigned pace;       /* per thousand ticks of a client: new requests are made */
   bool healing;        /* phase 2 */
   bool ending;         /* the nodes stop: no client asks any more */

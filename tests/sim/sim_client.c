@@ -262,6 +262,8 @@ static void user_answered(struct sim_world *world, struct hf_create *create)
       sim_fail(world, "user %s was made twice", user->external_id);
     user->id = create->user;
     user->created = true;
+    while (world->users_count < world->users_max && world->users[world->users_count].created)
+      world->users_count++;
   } else if (!hf_error_info(create->error)->retryable) {
     sim_fail(world, "create of %s: %s", user->external_id, hf_error_info(create->error)->code);
   }
@@ -314,12 +316,13 @@ static bool prepare(rt_ctx *ctx, struct sim_world *world)
       make_asset(ctx, world);
     return false;
   }
-  for (unsigned i = 0; i < world->users_count; i++) {
+  for (unsigned i = 0; i < world->users_max; i++) {
     struct sim_user *user = &world->users[i];
+    bool base = i < world->users_base;
     if (user->created)
       continue;
-    ready = false;
-    if (!user->asked)
+    ready = ready && !base;
+    if (!user->asked && (base || (!world->healing && sim_chance(world, 5))))
       make_user(ctx, world, user);
   }
   return ready;
@@ -436,7 +439,7 @@ static void refused(rt_ctx *ctx, struct sim_node *node, const rt_env *env)
     world->change_node = NULL;
     return;
   }
-  for (unsigned i = 0; i < world->users_count; i++)
+  for (unsigned i = 0; i < world->users_max; i++)
     if (pointer == world->users[i].create) {
       world->users[i].create->error = HF_E_OVERLOADED;
       user_answered(world, world->users[i].create);
@@ -509,7 +512,7 @@ void sim_client_forget(struct sim_node *node)
     request->retry_at_us = 0;
     world->inflight--;
   }
-  for (unsigned i = 0; i < world->users_count; i++) {
+  for (unsigned i = 0; i < world->users_max; i++) {
     struct sim_user *user = &world->users[i];
     if (user->node != node)
       continue;

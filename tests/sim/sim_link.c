@@ -27,6 +27,7 @@ struct sim_end {
 
 struct sim_link {
   struct sim_link *next;
+  uint64_t to;            /* id of the node that is to accept */
   struct sim_end ends[2]; /* who opened it, who accepted */
   bool up, dead;
 };
@@ -171,7 +172,8 @@ static void come_up(struct sim_world *world, void *arg)
   rt_free(trip);
   if (link->dead)
     return;
-  bool there = acceptor->node != NULL && acceptor->node->runtime != NULL;
+  /* Its former life cannot be reached: nobody else has its name. */
+  bool there = acceptor->node->runtime != NULL && acceptor->node->setup.node == link->to;
   if (!there ||
       world->cut_us[opener->node->index][acceptor->node->index] > world->now_us) {
     link_end(world, link);
@@ -187,10 +189,11 @@ static uint64_t port_open(struct link_port *port, rt_ctx *ctx, uint64_t id, cons
   struct sim_world *world = node->world;
   CHECK(address[0] != '\0');
   for (unsigned i = 0; i < world->nodes_count; i++)
-    if (world->nodes[i].setup.node == id)
+    if (world->nodes[i].folder == id >> HF_NODE_LIFE_BITS << HF_NODE_LIFE_BITS)
       other = &world->nodes[i];
   CHECK(other != NULL && other != node);
   struct sim_link *link = rt_alloc(sizeof *link);
+  link->to = id;
   uint64_t serial = ++world->links_opened, up_us = world->now_us + latency_us(world);
   unsigned loop = (unsigned)(sim_chaos(world) % world->loops);
   link->ends[0] = (struct sim_end){.node = node,

@@ -160,8 +160,8 @@ static void commit_unknown(struct sim_world *world, struct flight *flight)
   if (lot == 0)
     execute(world, flight->copy);
   if (lot == 1) {
-    sim_at(world, world->now_us + sim_chaos(world) % (2u * world->lease_us), arrive_late,
-           flight->copy);
+    uint64_t within_us = sim_strikes(world, 500) ? 2u * DELAY_US_MAX : 2u * world->lease_us;
+    sim_at(world, world->now_us + sim_chaos(world) % within_us, arrive_late, flight->copy);
     flight->copy = NULL;
   }
   if (lives(flight))
@@ -232,8 +232,8 @@ static rt_status port_submit(struct store_port *port, rt_ctx *ctx, struct store_
   if (request->kind == STORE_COMMIT)
     flight->copy = copy_commit(request);
   uint64_t delay_us = sim_chaos(world) % DELAY_US_MAX;
-  if (!world->healing && sim_strikes(world, 10)) /* stuck on its way */
-    delay_us = sim_chaos(world) % world->lease_us;
+  if (!world->healing && sim_strikes(world, world->stuck)) /* on its way */
+    delay_us = sim_chaos(world) % (2u * world->lease_us);
   sim_at(world, world->now_us + delay_us, arrive, flight);
   return RT_OK;
 }
