@@ -67,7 +67,7 @@ static uint64_t clock_us(clockid_t which)
 static uint64_t uv_mono_us(struct rt_driver *self)
 {
   (void)self;
-  return clock_us(CLOCK_MONOTONIC);
+  return clock_us(CLOCK_BOOTTIME); /* it counts a suspend: a lease ends in one as well */
 }
 
 static uint64_t uv_wall_us(struct rt_driver *self)
@@ -160,7 +160,7 @@ static bool spin(struct uv_side *side, rt_ctx *ctx, uint64_t until_us)
       note_gap(side, dry_us, now_us);
       return true;
     }
-    now_us = clock_us(CLOCK_MONOTONIC);
+    now_us = clock_us(CLOCK_BOOTTIME);
   } while (now_us < end_us);
   return false;
 }
@@ -173,7 +173,7 @@ static void look_at_sockets(struct uv_side *side, uint64_t now_us)
 
 static void sleep_until(struct uv_side *side, uint64_t until_us)
 {
-  uint64_t now_us = clock_us(CLOCK_MONOTONIC);
+  uint64_t now_us = clock_us(CLOCK_BOOTTIME);
   if (until_us <= now_us) {
     look_at_sockets(side, now_us);
     return;
@@ -186,7 +186,7 @@ static void sleep_until(struct uv_side *side, uint64_t until_us)
     uv_timer_stop(&side->timer);
   }
   uv_run(&side->loop, UV_RUN_ONCE);
-  side->polled_us = clock_us(CLOCK_MONOTONIC);
+  side->polled_us = clock_us(CLOCK_BOOTTIME);
 }
 
 /* Sockets are looked at now and then however busy the loops keep each other. */

@@ -42,16 +42,19 @@ static uint64_t read_id(int file)
   return id > INT64_MAX ? 0 : id;
 }
 
-/* Another life of the folder's node: the low bits count on, and come round after 65,536 starts. A
- * folder without a number gets a random one. */
+/* Another life of the folder's node: its low bits are drawn anew, so that even two copies of a folder
+ * are not one node. A folder without a number gets one. */
 static uint64_t next_life(uint64_t id)
 {
   const uint64_t lives = (1ull << HF_NODE_LIFE_BITS) - 1u;
-  while (id <= lives) {
-    hf_random_bytes(&id, sizeof id);
-    id &= INT64_MAX;
-  }
-  return (id & ~lives) | ((id + 1u) & lives);
+  uint64_t drawn;
+  do {
+    hf_random_bytes(&drawn, sizeof drawn);
+    if (id > lives)
+      drawn = (id & ~lives) | (drawn & lives);
+    drawn &= INT64_MAX;
+  } while (drawn <= lives || drawn == id);
+  return drawn;
 }
 
 /* Durable before anybody is told the number. */

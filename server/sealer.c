@@ -290,6 +290,26 @@ static bool merge(struct pass *pass, unsigned partition, struct touched *set)
   return old_before(pass, partition, 0);
 }
 
+static bool on_batch(void *arg, const struct store_batch *batch)
+{
+  *(struct store_batch *)arg = *batch;
+  return false;
+}
+
+/* What the last seal saw is still there. */
+static bool goes_on(const struct pass *pass, unsigned partition)
+{
+  const struct sealer *sealer = pass->sealer;
+  const struct seal_batch *sealed = &sealer->folder->last.batches[partition];
+  struct store_batch batch = {0};
+  if (sealer->folder->newest == 0 || sealed->number == 0)
+    return true;
+  return store_admin_of(sealer->engine)
+             ->each_batch(sealer->engine, partition, sealed->number, sealed->number, on_batch,
+                          &batch) == HF_OK &&
+         batch.number == sealed->number && hf_hash_equal(&batch.hash, &sealed->hash);
+}
+
 static bool seal_partition(struct pass *pass, unsigned partition)
 {
   const struct store_admin_ops *admin = store_admin_of(pass->sealer->engine);
@@ -299,6 +319,8 @@ static bool seal_partition(struct pass *pass, unsigned partition)
   /* Before the users are read: what the batch covers, the leaves cover too. */
   if (admin->newest_batch(pass->sealer->engine, partition, &batch) != HF_OK)
     return refuse(pass, "the batches cannot be read");
+  if (!goes_on(pass, partition))
+    return refuse(pass, "the database is not what the last seal saw: run ledger verify");
   pass->seal.batches[partition] =
     (struct seal_batch){.number = batch.number, .hash = batch.hash};
   bool good = scan(pass, partition, from, &set);

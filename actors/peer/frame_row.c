@@ -154,7 +154,10 @@ void put_known(struct hf_bytes *bytes, const struct hf_op *op)
   }
   if (known == NULL) /* fresh: what the asker does not have are the entries */
     known = &nothing;
-  CHECK(count <= LEDGER_OP_ENTRIES_MAX && known->reversals_count <= REVERSALS_MAX);
+  CHECK(count <= LEDGER_OP_ENTRIES_MAX);
+  size_t reversals = known->reversals_count; /* more are of no use to who asks */
+  if (reversals > REVERSALS_MAX)
+    reversals = REVERSALS_MAX;
   hf_bytes_put_u8(bytes, (uint8_t)(KNOWN | (known->refused ? KNOWN_REFUSED : 0) |
                                    (known->metadata.at != NULL ? KNOWN_METADATA : 0) |
                                    (known->has_transfer ? KNOWN_TRANSFER : 0)));
@@ -165,8 +168,8 @@ void put_known(struct hf_bytes *bytes, const struct hf_op *op)
     put_entry(bytes, &entries[i]);
   if (known->metadata.at != NULL)
     put_json(bytes, known->metadata);
-  hf_bytes_put_varint(bytes, known->reversals_count);
-  for (size_t i = 0; i < known->reversals_count; i++) {
+  hf_bytes_put_varint(bytes, reversals);
+  for (size_t i = 0; i < reversals; i++) {
     hf_bytes_put_varint(bytes, known->reversals[i].original);
     hf_bytes_put_varint(bytes, known->reversals[i].op);
     hf_bytes_put_amount(bytes, known->reversals[i].amount);

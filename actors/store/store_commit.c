@@ -264,7 +264,11 @@ static void settle_all(rt_ctx *ctx, struct store_actor *store, struct store_requ
   uint64_t entries = 0;
   for (size_t i = 0; i < request->commit.batches_count; i++) {
     const struct store_batch *batch = &request->commit.batches[i];
+    struct partition *partition = store_partition_of(store, batch->partition, rt_loop_count(ctx));
     entries += batch->entries_count;
+    /* It is no doubt any more: a database without it has gone back. */
+    if (hf_hash_equal(&partition->head, &batch->hash))
+      partition->before = partition->head;
     if (store->setup->tails != NULL && batch->entries_count > 0)
       atomic_store_explicit(&store->setup->tails[batch->partition],
                             batch->first_seq + batch->entries_count - 1u, memory_order_relaxed);

@@ -214,6 +214,8 @@ static void transit_done(rt_ctx *ctx, struct transit_actor *transit, struct hf_o
   struct drive *drive = op->owner;
   enum hf_error error = op->error;
   hf_id id = hf_op_id(op);
+  /* Only a refusal that the payee's journal has under the credit's key is one for ever. */
+  bool refused = op->unit.has_outcome || (op->replay != NULL && op->replay->refused);
   hf_op_free(op);
   bool bounce = drive->state == DRIVE_BOUNCING;
   CHECK(bounce || drive->state == DRIVE_CREDITING);
@@ -223,7 +225,7 @@ static void transit_done(rt_ctx *ctx, struct transit_actor *transit, struct hf_o
     drive->state = DRIVE_MARKING;
     drive->failures = 0;
     drive_go(ctx, transit, drive);
-  } else if (!bounce && !hf_error_info(error)->retryable) {
+  } else if (!bounce && refused && !hf_error_info(error)->retryable) {
     drive->state = DRIVE_BOUNCING;
     drive_go(ctx, transit, drive);
   } else {

@@ -77,20 +77,38 @@ bool user_prepare(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   return true;
 }
 
-static void take_original(struct hf_op *op, const struct store_request *request)
+/* False: the rows contradict each other. */
+static bool take_original(struct hf_op *op, const struct store_request *request)
 {
   if (op->original == NULL)
     op->original = rt_alloc(sizeof *op->original);
   *op->original = (struct ledger_original){0};
   const struct store_op *known = request->get_op.out;
   if (request->status != STORE_OK || known->refused || known->entries[0].user != op->user)
-    return;
+    return true;
   op->original->found = true;
   op->original->first = known->entries[0];
   op->original->first.others = NULL; /* of the answer's memory, and not needed */
   op->original->first.others_count = 0;
+  hf_amount *reversed = &op->original->reversed;
   for (size_t i = 0; i < known->reversals_count; i++)
-    op->original->reversed += known->reversals[i].amount;
+    if (known->reversals[i].amount <= 0 ||
+        !hf_amount_add(*reversed, known->reversals[i].amount, reversed))
+      return false;
+  return op->original->first.op_index == 0 && *reversed <= op->original->first.amount;
+}
+
+/* A key that settled here is not in the journal: the database has gone back, to a backup or to a
+ * standby that had less. Nothing that this user remembers is to be believed. */
+static void database_went_back(rt_ctx *ctx, struct user_actor *user, struct hf_op *op,
+                               struct hf_op *head)
+{
+  user->recent_count = user->recent_next = 0;
+  user->all_keys_recent = false;
+  op->looked_up = false;
+  user_recover(ctx, user, true);
+  user_retry(ctx, user, head);
+  user_progress(ctx, user);
 }
 
 static void take_hold(const rt_ctx *ctx, struct hf_op *op, const struct store_request *request)
@@ -131,20 +149,26 @@ void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request
   if (request->kind == STORE_GET_KEY_OP) {
     struct store_op *known = request->get_key_op.out;
     request->get_key_op.out = NULL;
-    CHECK(request->status == STORE_OK); /* its key settled here a moment ago */
     store_request_free(request);
+    if (known == NULL) {
+      database_went_back(ctx, user, op, head);
+      return;
+    }
     user_replay(ctx, user, op, known);
     user_progress(ctx, user);
     return;
   }
+  bool sound = true;
   if (request->kind == STORE_GET_OP)
-    take_original(op, request);
+    sound = take_original(op, request);
   else if (request->kind == STORE_GET_HOLD)
     take_hold(ctx, op, request);
   else
     take_block(op, request);
   store_request_free(request);
-  if (user->state == USER_READY)
+  if (!sound)
+    user_finish_all(ctx, user, head, HF_E_INTERNAL);
+  else if (user->state == USER_READY)
     user_run(ctx, user, head);
   else
     user_retry(ctx, user, head);

@@ -202,7 +202,9 @@ static void peek_settled(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
 {
   CHECK(user->work->pending > 0);
   user->work->pending--;
-  peek->error = peek->unit.status == STORE_OK ? HF_OK : HF_E_UNAVAILABLE;
+  peek->error = peek->unit.status == STORE_OK        ? HF_OK
+                : peek->unit.status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME
+                                                     : HF_E_UNAVAILABLE;
   if (peek->unit.status == STORE_OK) {
     user->committed.status = peek->status;
     if (user->work->staged != NULL)

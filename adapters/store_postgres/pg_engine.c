@@ -217,6 +217,17 @@ static char *copy_text(const char *text)
   return memcpy(rt_alloc(size), text, size);
 }
 
+/* Others end a dead node's sessions by this name: PG_SQL_LEASE_BURY makes the same. */
+void pg_engine_name(struct pg_engine *engine, uint64_t node)
+{
+  engine->config.node = node;
+  if (node == 0)
+    (void)snprintf(engine->application_name, sizeof engine->application_name, "holdfast");
+  else
+    (void)snprintf(engine->application_name, sizeof engine->application_name, "holdfast-%016llx",
+                   (unsigned long long)node);
+}
+
 struct pg_engine *pg_engine_new(const struct store_postgres_config *config)
 {
   struct pg_engine *engine = rt_alloc(sizeof *engine);
@@ -226,11 +237,7 @@ struct pg_engine *pg_engine_new(const struct store_postgres_config *config)
   engine->config.dsn = copy_text(config->dsn);
   engine->config.replica_dsn = copy_text(config->replica_dsn);
   CHECK(engine->config.dsn != NULL);
-  if (config->node == 0)
-    (void)snprintf(engine->application_name, sizeof engine->application_name, "holdfast");
-  else
-    (void)snprintf(engine->application_name, sizeof engine->application_name, "holdfast-%llx",
-                   (unsigned long long)config->node);
+  pg_engine_name(engine, config->node);
   pg_engine_session_config(engine, engine->config.dsn, false, &engine->session_config);
   engine->session_config.ended = on_ended;
   engine->session_config.ended_arg = engine;

@@ -28,6 +28,8 @@ struct pg_engine {
 
 /* Not connected yet. engine.ops->close frees it. */
 struct pg_engine *pg_engine_new(const struct store_postgres_config *config);
+/* What sessions are called from now on: 0: the command line's. */
+void pg_engine_name(struct pg_engine *engine, uint64_t node);
 /* Copies what a session needs of the configuration into `ret_session`; not the callbacks. */
 void pg_engine_session_config(const struct pg_engine *engine, const char *dsn, bool standby,
                               struct pg_session_config *ret_session);

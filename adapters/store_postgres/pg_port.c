@@ -58,6 +58,7 @@ struct store_port *store_postgres_port_new(struct store_engine *engine,
   port->engine = (struct pg_engine *)engine;
   port->engine->config.commits = config->commits;
   port->engine->config.readers = config->readers;
+  pg_engine_name(port->engine, config->node);
   port->loops_count = loops;
   port->port = (struct store_port){.name = engine->ops->name,
                                    .window = config->commits,
