@@ -81,11 +81,24 @@ static struct fixture *of_engine(struct store_engine *engine)
   return (struct fixture *)(void *)engine;
 }
 
+static void catalog_read(struct fixture *fixture, struct store_request *request)
+{
+  fixture->inner->ops->execute(fixture->inner, request);
+  CHECK(request->catalog.assets_count >= fixture->assets_hidden + fixture->assets_torn);
+  request->catalog.assets_count -= fixture->assets_hidden + fixture->assets_torn;
+  request->catalog.assets += fixture->assets_torn;
+}
+
 static void store_execute(struct store_engine *engine, struct store_request *request)
 {
   struct fixture *fixture = of_engine(engine);
   if (fixture->down)
     request->status = STORE_UNAVAILABLE;
+  else if (request->kind == STORE_OPEN_PARTITION && fixture->broken_status != STORE_OK &&
+           request->open_partition.partition == fixture->broken)
+    request->status = (uint8_t)fixture->broken_status;
+  else if (request->kind == STORE_CATALOG)
+    catalog_read(fixture, request);
   else
     fixture->inner->ops->execute(fixture->inner, request);
 }

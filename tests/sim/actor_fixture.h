@@ -58,6 +58,10 @@ struct fixture {
   enum fixture_fate fates[64]; /* of the next commits, first first */
   unsigned fates_count;
   bool down; /* the store refuses everything */
+  unsigned broken;        /* a partition that does not open */
+  unsigned broken_status; /* how: enum store_status; STORE_OK: all open */
+  unsigned assets_hidden; /* so many of the last assets no read of the catalogue tells */
+  bool assets_torn;       /* nor the first one */
   uint64_t commits;
 };
 

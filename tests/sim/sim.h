@@ -128,6 +128,7 @@ struct sim_world {
   uint64_t links_opened;
   uint64_t cut_us[SIM_NODES_MAX][SIM_NODES_MAX]; /* until then no link between the two */
   uint64_t lease_us;
+  uint64_t incarnation; /* of a shared store; moves when that starts anew */
   unsigned stuck; /* per thousand requests to a shared store: they arrive much later */
   unsigned partition_bits;
   struct sim_store store;

@@ -198,6 +198,10 @@ static void arrive_other(struct sim_world *world, struct flight *flight)
   world->store.injected += refused;
   if (!refused || ((lease || open) && sim_strikes(world, 500)))
     execute(world, request);
+  if (lease && !world->healing && sim_strikes(world, 2))
+    world->incarnation++; /* the database starts anew, and has lost nothing */
+  if (lease)
+    request->lease.incarnation = 1u + world->incarnation;
   if (refused)
     request->status = STORE_UNAVAILABLE;
 }

@@ -208,6 +208,59 @@ static void test_store_when_down_then_refused_soon_and_back_by_itself(void **sta
   fixture_free(fixture);
 }
 
+/* A user of another partition than `user`. */
+static hf_id user_elsewhere(struct fixture *fixture, hf_id user)
+{
+  char name[2] = "b";
+  for (;; name[0]++) {
+    hf_id other = fixture_user(fixture, name);
+    if (hf_id_partition(other, 2) != hf_id_partition(user, 2))
+      return other;
+  }
+}
+
+/* Who waits for the partition is answered, and so is who comes later, while others commit. */
+static void check_partition_broken(enum store_status status)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){.loops = 1});
+  hf_id user = fixture_user(fixture, "a"), other = user_elsewhere(fixture, user);
+  must(fixture, OP(GRANT, 1000));
+  fixture->broken = hf_id_partition(user, 2);
+  fixture->broken_status = status;
+  fixture_fate(fixture, FATE_REFUSED);
+  struct fixture_ask *ask = fixture_submit(fixture, 0, OP(SPEND, 1));
+  while (fixture->fates_count > 0)
+    fixture_step(fixture);
+  for (unsigned round = 0; round < 2; round++) {
+    /* The partition's names actor has the key of the user's own name. */
+    struct fixture_ask *create = fixture_send_create(fixture, 0, fixture_create("a", NULL));
+    for (unsigned i = 0; i < 500; i++)
+      must(fixture, fixture_op(fixture, other, LEDGER_T_GRANT, 1, NULL));
+    assert_true(ask->answered && create->answered);
+    assert_int_equal(fixture_outcome(fixture, ask).error, HF_E_UNAVAILABLE);
+    struct hf_create *created = fixture_take(fixture, create);
+    assert_int_equal(created->error, HF_E_UNAVAILABLE);
+    rt_free(created);
+    assert_false(hf_store_open(fixture->loops[0]));
+    ask = fixture_submit(fixture, 0, OP(SPEND, 1));
+  }
+  assert_int_equal(fixture_outcome(fixture, ask).error, HF_E_UNAVAILABLE);
+  fixture->broken_status = STORE_OK;
+  fixture_run(fixture, 3000000);
+  assert_true(hf_store_open(fixture->loops[0]));
+  must(fixture, OP(SPEND, 1));
+  assert_int_equal(fixture_count(fixture, LEDGER_T_SPEND), 1);
+  assert_int_not_equal(fixture_user(fixture, "new"), 0);
+  fixture_free(fixture);
+}
+
+static void test_partition_when_it_does_not_open_then_refused_while_others_commit(void **state)
+{
+  (void)state;
+  check_partition_broken(STORE_UNAVAILABLE);
+  check_partition_broken(STORE_CORRUPT);
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static void test_deadline_when_passed_before_judging_then_dropped(void **state)
@@ -314,6 +367,7 @@ int main(void)
       cmocka_unit_test(test_commit_when_of_unknown_outcome_then_the_key_tells_one_outcome),
       cmocka_unit_test(test_commit_when_refused_then_what_stood_on_it_is_judged_again),
       cmocka_unit_test(test_store_when_down_then_refused_soon_and_back_by_itself),
+      cmocka_unit_test(test_partition_when_it_does_not_open_then_refused_while_others_commit),
       cmocka_unit_test(test_deadline_when_passed_before_judging_then_dropped),
       cmocka_unit_test(test_deadline_when_passed_after_judging_then_applied),
       cmocka_unit_test(test_hold_when_expired_then_released_on_touch),

@@ -346,6 +346,74 @@ static void test_asset_when_answered_then_known_on_every_loop(void **state)
   fixture_free(fixture);
 }
 
+/* Another node's home tells that it made an asset which this node cannot place. */
+static struct fixture_ask *learn(struct fixture *fixture, unsigned number)
+{
+  struct hf_catalog_change *change = rt_alloc(sizeof *change);
+  change->kind = CATALOG_ADD_ASSET;
+  change->asset.id = (uint16_t)number;
+  (void)snprintf(change->asset.code, sizeof change->asset.code, "FAR%u", number);
+  return fixture_send(fixture, 0, hf_loop_actor(HF_KIND_CATALOG, 0), HF_LEARN, change);
+}
+
+static void test_catalog_when_numbers_have_a_gap_then_the_read_fails_until_it_is_whole(
+    void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  (void)state;
+  assert_int_equal(fixture_asset(fixture, "SILVER"), HF_OK);
+  fixture->assets_torn = true;
+  struct fixture_ask *ask = learn(fixture, 40);
+  fixture_run(fixture, 2000000);
+  assert_false(ask->answered);
+  assert_int_equal(catalog_assets_count(catalog_of(fixture->loops[0])), 2);
+  fixture->assets_torn = false;
+  rt_free(fixture_take(fixture, ask));
+  assert_int_equal(catalog_assets_count(catalog_of(fixture->loops[0])), 2);
+  fixture_free(fixture);
+}
+
+static void test_catalog_when_the_database_went_back_then_it_forgets_what_is_gone(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  (void)state;
+  for (unsigned i = 0; i < 20; i++) {
+    char code[8];
+    (void)snprintf(code, sizeof code, "B%u", i);
+    assert_int_equal(fixture_asset(fixture, code), HF_OK);
+  }
+  fixture->assets_hidden = 5;
+  rt_free(fixture_take(fixture, learn(fixture, 40)));
+  const struct catalog *catalog = catalog_of(fixture->loops[0]);
+  assert_int_equal(catalog_assets_count(catalog), 16);
+  assert_null(catalog_asset_by_code(catalog, "B15", 3));
+  assert_int_equal(catalog_asset_by_code(catalog, "B14", 3)->id, 16);
+  struct fixture_ask *ask = learn(fixture, 17); /* what the home made since fits */
+  rt_free(fixture_take(fixture, ask));
+  assert_int_equal(catalog_asset_by_code(catalog, "FAR17", 5)->id, 17);
+  ask = learn(fixture, 3); /* another code has that number: it is read */
+  rt_free(fixture_take(fixture, ask));
+  assert_null(catalog_asset_by_code(catalog, "FAR3", 4));
+  assert_int_equal(catalog_assets_count(catalog), 16);
+  fixture_free(fixture);
+}
+
+/* Reads take longer than the time between two changes. */
+static void test_catalog_when_changes_never_pause_then_each_is_answered_soon(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  struct fixture_ask *asks[64];
+  (void)state;
+  for (unsigned i = 0; i < 64; i++) {
+    asks[i] = learn(fixture, 40 + i);
+    fixture_run(fixture, 300);
+    assert_true(i < 16 || asks[i - 16]->answered);
+  }
+  for (unsigned i = 0; i < 64; i++)
+    rt_free(fixture_take(fixture, asks[i]));
+  fixture_free(fixture);
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 #define MANY 60u
@@ -479,6 +547,9 @@ int main(void)
       cmocka_unit_test(test_create_when_the_process_dies_between_the_steps_then_one_user),
       cmocka_unit_test(test_status_when_closed_and_opened_then_the_rest_of_the_row_stays),
       cmocka_unit_test(test_asset_when_answered_then_known_on_every_loop),
+      cmocka_unit_test(test_catalog_when_numbers_have_a_gap_then_the_read_fails_until_it_is_whole),
+      cmocka_unit_test(test_catalog_when_the_database_went_back_then_it_forgets_what_is_gone),
+      cmocka_unit_test(test_catalog_when_changes_never_pause_then_each_is_answered_soon),
       cmocka_unit_test(test_passivation_when_memory_is_tiny_then_balances_stay),
       cmocka_unit_test(test_room_when_short_everywhere_then_all_are_answered_and_nothing_is_lost),
       cmocka_unit_test(test_balance_at_when_of_any_time_then_as_the_model_says),

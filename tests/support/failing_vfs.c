@@ -39,7 +39,8 @@ struct failing_vfs {
   uint64_t random, calls, log_calls;
   uint64_t fail_first, fail_last; /* of calls */
   int fail_code;
-  uint64_t cut_at, cut_log_at; /* of calls, of log_calls; 0: never */
+  uint64_t opens, open_first, open_last; /* likewise */
+  uint64_t cut_at, cut_log_at;           /* of calls, of log_calls; 0: never */
   bool cut;
   struct disk disks[DISKS_MAX];
   unsigned disks_count;
@@ -373,7 +374,9 @@ static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *opened, i
   file->log = (flags & SQLITE_OPEN_WAL) != 0;
   file->below = (sqlite3_file *)(void *)(file + 1);
   lock(vfs);
-  int code = vfs->cut ? SQLITE_CANTOPEN : SQLITE_OK;
+  vfs->opens++;
+  bool fails = vfs->cut || (vfs->opens >= vfs->open_first && vfs->opens <= vfs->open_last);
+  int code = fails ? SQLITE_CANTOPEN : SQLITE_OK;
   if (code == SQLITE_OK && name != NULL) /* its content before it is made or changed */
     file->disk = disk_of(vfs, name);
   unlock(vfs);
@@ -493,6 +496,24 @@ void failing_vfs_fail(struct failing_vfs *vfs, uint64_t first, uint64_t count, i
   vfs->fail_code = code;
   if (count == 0)
     vfs->fail_first = vfs->fail_last = 0;
+  unlock(vfs);
+}
+
+uint64_t failing_vfs_opens(struct failing_vfs *vfs)
+{
+  lock(vfs);
+  uint64_t opens = vfs->opens;
+  unlock(vfs);
+  return opens;
+}
+
+void failing_vfs_fail_open(struct failing_vfs *vfs, uint64_t first, uint64_t count)
+{
+  lock(vfs);
+  vfs->open_first = vfs->opens + first;
+  vfs->open_last = count > UINT64_MAX - vfs->open_first ? UINT64_MAX : vfs->open_first + count - 1;
+  if (count == 0)
+    vfs->open_first = vfs->open_last = 0;
   unlock(vfs);
 }
 

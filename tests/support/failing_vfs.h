@@ -25,6 +25,9 @@ uint64_t failing_vfs_calls(struct failing_vfs *vfs);
  * SQLITE_FULL (writes; syncs pass), SQLITE_IOERR_WRITE or SQLITE_IOERR_FSYNC. A failed write has
  * changed nothing; a failed sync leaves open whether it did. count 0: none fail. */
 void failing_vfs_fail(struct failing_vfs *vfs, uint64_t first, uint64_t count, int code);
+/* Openings of files so far; those number `first` .. first + count - 1 from now do not succeed. */
+uint64_t failing_vfs_opens(struct failing_vfs *vfs);
+void failing_vfs_fail_open(struct failing_vfs *vfs, uint64_t first, uint64_t count);
 /* The power goes out in the call number `nth` from now: it and all calls after it fail. Calls on a
  * write-ahead log alone are counted when `log` is set. 0: the power stays. */
 void failing_vfs_cut(struct failing_vfs *vfs, uint64_t nth, bool log);

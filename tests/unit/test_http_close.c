@@ -1,6 +1,6 @@
-/* Every state in which a connection can be, and every way in which it can end there: the peer closes,
- * the peer resets, the loop drains and closes, the loop closes at once; and descriptors that run out.
- * Each exchange is let go of once, and nothing stays open. */
+/* Every state in which a connection can be, and every way in which it can end there: the peer
+ * closes, the peer resets, the loop drains and closes, the loop closes at once; and descriptors
+ * that run out. Each exchange is let go of once, and nothing stays open. */
 #include "tests/unit/http_fixture.h"
 
 #include <fcntl.h>
@@ -67,8 +67,8 @@ static const struct state {
   {"within a chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", 0,
    true, false, 0},
   {"before a body that waits for 100",
-   "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n", 0, true, false,
-   0},
+   "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n", 0, true,
+   false, 0},
   {"a handler is busy", GET("/hold"), 1, true, false, 0},
   {"a handler is busy, and a head has begun", GET("/hold") "GET /", 1, true, false, 0},
   {"a reply waits for an earlier one", GET("/hold") GET("/hold"), 2, true, true, 0},
@@ -78,10 +78,10 @@ static const struct state {
   {"replies are being written, and a handler is busy", GET("/large") GET("/hold"), 2, false, false,
    0},
   {"a stream waits for room", GET("/stream"), 1, false, false, 0},
-  {"refused, and the peer has not closed", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nmore", 0, true,
-   false, 400},
-  {"answered with a close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 1, true, false,
-   200},
+  {"refused, and the peer has not closed", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nmore", 0,
+   true, false, 400},
+  {"answered with a close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 1, true,
+   false, 200},
 };
 
 static void bring(const struct state *state)
@@ -128,43 +128,49 @@ static bool nobody_is_there(void *arg)
 
 /* ---- ways to end ----------------------------------------------------------------------------- */
 
-#define EACH(state) (const struct state *state = states;                                           \
-                     state < states + sizeof states / sizeof states[0]; state++)
+#define EACH(state)                                                                                \
+  (const struct state *state = states; state < states + sizeof states / sizeof states[0]; state++)
 
 static void test_connection_when_the_peer_closes_in_any_state_then_all_is_let_go(void **test)
 {
   (void)test;
-  for EACH(state) {
-    bring(state);
-    client_close(&client);
-    pump_ready(&fixture);
-    end(state);
-  }
+  for
+    EACH(state)
+    {
+      bring(state);
+      client_close(&client);
+      pump_ready(&fixture);
+      end(state);
+    }
 }
 
 static void test_connection_when_the_peer_resets_in_any_state_then_all_is_let_go(void **test)
 {
   static const struct linger now = {1, 0};
   (void)test;
-  for EACH(state) {
-    bring(state);
-    assert_int_equal(setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
-    client_close(&client);
-    pump_until(&fixture, nobody_is_there, NULL);
-    end(state);
-  }
+  for
+    EACH(state)
+    {
+      bring(state);
+      assert_int_equal(setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+      client_close(&client);
+      pump_until(&fixture, nobody_is_there, NULL);
+      end(state);
+    }
 }
 
 static void test_connection_when_the_peer_ends_its_side_in_any_state_then_all_is_let_go(void **test)
 {
   (void)test;
-  for EACH(state) {
-    bring(state);
-    assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
-    pump_ready(&fixture);
-    client_close(&client);
-    end(state);
-  }
+  for
+    EACH(state)
+    {
+      bring(state);
+      assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+      pump_ready(&fixture);
+      client_close(&client);
+      end(state);
+    }
 }
 
 static void closed(void *arg)
@@ -176,33 +182,37 @@ static void closed(void *arg)
 static void test_connection_when_the_loop_closes_in_any_state_then_all_is_let_go(void **test)
 {
   (void)test;
-  for EACH(state) {
-    bring(state);
-    http_loop_close(fixture.http, closed, &fixture);
-    while (!fixture.closed)
-      uv_run(&fixture.uv, UV_RUN_ONCE);
-    client_read(&client, true);
-    while (!client.ended)
-      uv_run(&fixture.uv, UV_RUN_ONCE);
-    client_close(&client);
-    end(state);
-  }
+  for
+    EACH(state)
+    {
+      bring(state);
+      http_loop_close(fixture.http, closed, &fixture);
+      while (!fixture.closed)
+        uv_run(&fixture.uv, UV_RUN_ONCE);
+      client_read(&client, true);
+      while (!client.ended)
+        uv_run(&fixture.uv, UV_RUN_ONCE);
+      client_close(&client);
+      end(state);
+    }
 }
 
 static void test_connection_when_the_loop_drains_in_any_state_then_all_is_let_go(void **test)
 {
   (void)test;
-  for EACH(state) {
-    bring(state);
-    http_loop_drain(fixture.http);
-    pump_ready(&fixture);
-    for (unsigned i = 0; i < fixture.held_count; i++)
-      if (fixture.held[i] != NULL)
-        held_answer(&fixture, i);
-    pump_ready(&fixture);
-    client_close(&client);
-    end(state);
-  }
+  for
+    EACH(state)
+    {
+      bring(state);
+      http_loop_drain(fixture.http);
+      pump_ready(&fixture);
+      for (unsigned i = 0; i < fixture.held_count; i++)
+        if (fixture.held[i] != NULL)
+          held_answer(&fixture, i);
+      pump_ready(&fixture);
+      client_close(&client);
+      end(state);
+    }
 }
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
@@ -217,7 +227,7 @@ static void test_accept_when_descriptors_run_out_then_served_when_there_are_some
   client_open(&client, &fixture);
   client_send(&client, GET("/"));
   client_expect(&client, 200, "GET / ");
-  client_open(&late, &fixture); /* waits in the backlog */
+  client_open(&late, &fixture);          /* waits in the backlog */
   int next = fcntl(late.fd, F_DUPFD, 0); /* the lowest that is free */
   assert_true(next >= 0);
   assert_int_equal(close(next), 0);

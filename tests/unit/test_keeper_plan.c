@@ -180,6 +180,40 @@ static void test_lost_when_told_by_an_older_heartbeat_then_it_stays_lost(void **
   world_free(&world);
 }
 
+/* A heartbeat's answer; true: the database may have gone back. */
+static bool answered(struct keeper *keeper, uint64_t incarnation, uint64_t beat)
+{
+  return keeper_went_back(keeper,
+                          &(struct store_lease){.incarnation = incarnation, .self.beat = beat});
+}
+
+static void test_database_when_it_went_back_then_all_that_was_told_is_lost(void **state)
+{
+  struct world world;
+  (void)state;
+  world_make(&world, 1);
+  for (unsigned i = 0; i < PARTITIONS; i++)
+    world.owners[i] = world.nodes[0].id;
+  struct keeper *keeper = world.keepers[0];
+  assert_false(answered(keeper, 5, 70)); /* nothing to compare it with */
+  told(&world, 0, 1);
+  for (unsigned i = 1; i < PARTITIONS; i++) /* the first one's store actor was not reached */
+    keeper->keeps[i].told = true;
+  assert_false(answered(keeper, 5, 71));
+  assert_int_equal(keeper->keeps[1].state, KEEP_HELD);
+  assert_true(answered(keeper, 6, 72)); /* started anew */
+  told(&world, 0, 2);
+  assert_int_equal(keeper->keeps[0].state, KEEP_HELD); /* it is not open */
+  for (unsigned i = 1; i < PARTITIONS; i++)
+    assert_int_equal(keeper->keeps[i].state, KEEP_LOST);
+  assert_int_equal(keeper_count(keeper), PARTITIONS);
+  keeper->keeps[1].state = KEEP_HELD;
+  assert_false(answered(keeper, 6, 73));
+  assert_true(answered(keeper, 6, 73)); /* the same beat again */
+  assert_int_equal(keeper->keeps[1].state, KEEP_LOST);
+  world_free(&world);
+}
+
 static void test_stateless_when_it_has_partitions_then_it_gives_them_up(void **state)
 {
   struct world world;
@@ -220,6 +254,7 @@ int main(void)
       cmocka_unit_test(test_times_when_compared_then_memory_ends_before_the_burial),
       cmocka_unit_test(test_start_when_a_former_life_has_partitions_then_it_is_buried_at_once),
       cmocka_unit_test(test_lost_when_told_by_an_older_heartbeat_then_it_stays_lost),
+      cmocka_unit_test(test_database_when_it_went_back_then_all_that_was_told_is_lost),
       cmocka_unit_test(test_stateless_when_it_has_partitions_then_it_gives_them_up),
       cmocka_unit_test(test_take_over_when_counted_then_only_what_another_node_had),
   };

@@ -1,5 +1,6 @@
 /* test_peer.c - the peer actor: asks for another node, asks of another node, and every way for the
- * link between them to fail. Exactly one reply to each ask, always. */
+ * link between them to fail. Exactly one reply to each ask, always.
+ * ctest: timeout=600 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

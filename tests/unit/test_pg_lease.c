@@ -276,6 +276,63 @@ static void test_revision_when_assets_or_keys_change_then_it_moves_and_else_not(
   assert_true(revision(fleet) > third);
 }
 
+static uint64_t incarnation(struct fleet *fleet, unsigned engine)
+{
+  struct store_request *request = beat_of(engine + 1u, true);
+  run(fleet->engines[engine], request);
+  uint64_t number = request->lease.incarnation;
+  store_request_free(request);
+  return number;
+}
+
+static void test_incarnation_when_the_server_stays_then_one_for_all_nodes(void **state)
+{
+  struct fleet *fleet = *state;
+  uint64_t first = incarnation(fleet, 0);
+  assert_true(first > 0);
+  assert_int_equal(incarnation(fleet, 1), first);
+  pg_sql(fleet->conn, "SELECT pg_switch_wal()");
+  assert_int_equal(incarnation(fleet, 0), first);
+}
+
+/* With a plan it gives up after its patience; a bare one gets through beside the lock. */
+static void test_lease_when_a_lock_hangs_then_its_patience_ends_it_and_a_bare_one_works(
+  void **state)
+{
+  struct fleet *fleet = *state;
+  uint32_t partition = 1;
+  (void)joined(fleet, 1);
+  pg_sql(fleet->conn, "BEGIN;SELECT FROM partitions WHERE partition=1 FOR UPDATE");
+  struct store_request *request = beat_of(1, false);
+  request->lease.patience_us = 50000;
+  request->lease.claimed = &partition;
+  request->lease.claimed_count = 1;
+  fleet->engines[0]->ops->execute(fleet->engines[0], request);
+  assert_int_equal(request->status, STORE_UNAVAILABLE);
+  store_request_free(request);
+  request = beat_of(1, false);
+  request->lease.patience_us = 50000;
+  run(fleet->engines[0], request);
+  assert_true(request->lease.member);
+  store_request_free(request);
+  pg_sql(fleet->conn, "COMMIT");
+  claim(fleet, 1, 1); /* without patience: the session's own */
+  assert_int_equal(owner_of(fleet, 1), 1);
+}
+
+static void test_lease_when_a_node_has_no_number_then_the_answer_is_refused(void **state)
+{
+  struct fleet *fleet = *state;
+  (void)joined(fleet, 1);
+  pg_sql(fleet->conn, "ALTER TABLE nodes DROP CONSTRAINT IF EXISTS nodes_id_check");
+  pg_sql(fleet->conn, "INSERT INTO nodes(id,address,takes,beat,beaten_at) "
+                      "VALUES(0,'',true,1,now())");
+  struct store_request *request = beat_of(1, false);
+  fleet->engines[0]->ops->execute(fleet->engines[0], request);
+  assert_int_not_equal(request->status, STORE_OK);
+  store_request_free(request);
+}
+
 static enum store_status opened(struct fleet *fleet, unsigned engine, uint64_t owner,
                                 struct store_partition *ret_opened)
 {
@@ -354,6 +411,9 @@ int main(void)
     T(test_lease_when_an_owner_has_no_row_then_its_partition_is_free),
     T(test_lease_when_two_bury_each_other_then_one_at_the_most_is_gone),
     T(test_revision_when_assets_or_keys_change_then_it_moves_and_else_not),
+    T(test_incarnation_when_the_server_stays_then_one_for_all_nodes),
+    T(test_lease_when_a_lock_hangs_then_its_patience_ends_it_and_a_bare_one_works),
+    T(test_lease_when_a_node_has_no_number_then_the_answer_is_refused),
     T(test_opening_when_the_partition_is_another_nodes_then_fenced_and_nothing_done),
     T(test_opening_when_two_do_it_at_once_then_one_chain),
   };

@@ -1,0 +1,106 @@
+/* A transfer whose payee cannot take it: what was debited comes back to the payer, once, whatever
+ * fails meanwhile. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "tests/sim/actor_fixture.h"
+
+#define SPARE 100 /* what the payee can still take */
+
+/* A payer with 1000, and a payee whose balance is nearly as large as a balance can be. */
+static void set_up(struct fixture *fixture, hf_id *ret_payer, hf_id *ret_payee)
+{
+  const hf_amount most = (((hf_amount)1 << 126) - 1) * 2 + 1;
+  *ret_payer = fixture_user(fixture, "payer");
+  *ret_payee = fixture_user(fixture, "payee");
+  struct hf_op *op = fixture_op(fixture, *ret_payee, LEDGER_T_GRANT, 1, NULL);
+  op->command.amount.digits = most - SPARE;
+  struct outcome outcome = fixture_do(fixture, op);
+  assert_string_equal(hf_error_info(outcome.error)->code, "ok");
+  outcome = fixture_do(fixture, fixture_op(fixture, *ret_payer, LEDGER_T_GRANT, 1000, NULL));
+  assert_int_equal(outcome.error, HF_OK);
+}
+
+static void check_bounced(struct fixture *fixture, hf_id payer, hf_id payee)
+{
+  fixture_run(fixture, 10000000);
+  assert_int_equal(fixture_count(fixture, LEDGER_T_TRANSFER), 1);
+  assert_int_equal(fixture_count(fixture, LEDGER_T_BOUNCE), 1);
+  assert_int_equal(fixture_count(fixture, LEDGER_T_CREDIT), 0);
+  assert_int_equal(fixture_account(fixture, LEDGER_TRANSIT), 0);
+  assert_true(fixture_balance(fixture, payer).bucket[LEDGER_CLAIMABLE] == 1000);
+  struct hf_op *more = fixture_op_transfer(fixture, payer, payee, SPARE, NULL);
+  assert_int_equal(fixture_do(fixture, more).error, HF_OK);
+}
+
+/* The client repeats until it is told: the transfer is refused, and stays so. */
+static enum hf_error insist(struct fixture *fixture, hf_id payer, hf_id payee)
+{
+  struct outcome outcome = {.error = HF_E_UNAVAILABLE};
+  for (unsigned i = 0; i < 10 && hf_error_info(outcome.error)->retryable; i++) {
+    struct hf_op *op = fixture_op_transfer(fixture, payer, payee, SPARE + 1, "t");
+    outcome = fixture_do(fixture, op);
+    fixture_run(fixture, 6000000);
+  }
+  return outcome.error;
+}
+
+static void test_transfer_when_the_payee_overflows_then_it_comes_back(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  hf_id payer, payee;
+  (void)state;
+  set_up(fixture, &payer, &payee);
+  assert_int_equal(insist(fixture, payer, payee), HF_E_LIMIT_EXCEEDED);
+  check_bounced(fixture, payer, payee);
+  assert_int_equal(insist(fixture, payer, payee), HF_E_LIMIT_EXCEEDED);
+  fixture_free(fixture);
+}
+
+static void test_bounce_when_any_commit_fails_then_it_comes_back_once(void **state)
+{
+  static const enum fixture_fate fates[] = {FATE_REFUSED, FATE_UNKNOWN_DONE, FATE_UNKNOWN_LOST};
+  (void)state;
+  for (unsigned i = 0; i < 3; i++)
+    for (unsigned nth = 0; nth < 6; nth++) {
+      struct fixture *fixture = fixture_new((struct fixture_config){.seed = nth + 1u});
+      hf_id payer, payee;
+      set_up(fixture, &payer, &payee);
+      for (unsigned j = 0; j < nth; j++)
+        fixture_fate(fixture, FATE_DONE);
+      fixture_fate(fixture, fates[i]);
+      assert_int_equal(insist(fixture, payer, payee), HF_E_LIMIT_EXCEEDED);
+      check_bounced(fixture, payer, payee);
+      fixture_free(fixture);
+    }
+}
+
+static void test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once(void **state)
+{
+  (void)state;
+  for (unsigned steps = 0; steps < 50; steps++) {
+    struct fixture *fixture = fixture_new((struct fixture_config){.seed = steps + 1u});
+    hf_id payer, payee;
+    set_up(fixture, &payer, &payee);
+    (void)fixture_submit(fixture, 1, fixture_op_transfer(fixture, payer, payee, SPARE + 1, "t"));
+    for (unsigned i = 0; i < steps; i++)
+      fixture_step(fixture);
+    fixture_crash(fixture);
+    assert_int_equal(insist(fixture, payer, payee), HF_E_LIMIT_EXCEEDED);
+    check_bounced(fixture, payer, payee);
+    fixture_free(fixture);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_transfer_when_the_payee_overflows_then_it_comes_back),
+      cmocka_unit_test(test_bounce_when_any_commit_fails_then_it_comes_back_once),
+      cmocka_unit_test(test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
