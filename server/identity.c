@@ -42,8 +42,8 @@ static uint64_t read_id(int file)
   return id > INT64_MAX ? 0 : id;
 }
 
-/* Another life of the folder's node: its low bits are drawn anew, so that even two copies of a folder
- * are not one node. A folder without a number gets one. */
+/* Another life of the folder's node: its low bits are drawn anew, so that even two copies of a
+ * folder are not one node. A folder without a number gets one. */
 static uint64_t next_life(uint64_t id)
 {
   const uint64_t lives = (1ull << HF_NODE_LIFE_BITS) - 1u;

@@ -1,9 +1,9 @@
 /* identity.h - who this node is among the nodes of a shared database.
  *
  * A random number in DATA/node.id, under flock: only the process that holds the lock has it. Its
- * low bits are another start's each time (HF_NODE_LIFE_BITS), so a node that comes back after a crash knows its
- * earlier lives, takes their partitions over at once, and what one of them may still have on its
- * way to the database is not taken for the new one's. */
+ * low bits are another start's each time (HF_NODE_LIFE_BITS), so a node that comes back after a
+ * crash knows its earlier lives, takes their partitions over at once, and what one of them may
+ * still have on its way to the database is not taken for the new one's. */
 #ifndef HOLDFAST_IDENTITY_H
 #define HOLDFAST_IDENTITY_H
 

@@ -6,7 +6,9 @@
  * Ways to fail: the store does not answer (the first read is tried again; a change gets 503); a
  *   change may have happened (the catalogue is read again before the change is judged again, so
  *   that no loop ever uses what another one does not know); another node was the home before (on a
- *   shared store each change is judged on a catalogue that is read for it).
+ *   shared store each change is judged on a catalogue that is read for it); the database went back
+ *   (a read that tells less than memory, with nothing learnt since it began, replaces it); asset
+ *   numbers with a gap (the read fails).
  * Invariants: changes are made one after the other; an asset's number is its place in the list. */
 #include "actors/catalog/catalog.h"
 
@@ -34,10 +36,14 @@ struct catalog {
 struct catalog_actor {
   struct catalog *catalog; /* heap: rt_local keeps pointing to it */
   struct hf_catalog_change *first, *last; /* changes that wait; the first is under way */
+  uint64_t reads;  /* begun so far; what happens now is in those that are begun from now on */
+  uint64_t doubt_read; /* in_doubt: the first read that tells */
   bool reading;
   bool retrying;   /* the timer runs that reads again */
   bool read_again; /* a change came while reading: that read may have missed it */
-  bool in_doubt;   /* the first change may have happened: it goes on when the read is done */
+  bool learnt;     /* a change was learnt while reading: that read may know less than memory */
+  bool in_doubt;   /* the first change may have happened: it goes on when it has been read */
+  bool torn;       /* the last read had a gap: that was logged */
   struct learner *learners;
 };
 
@@ -45,6 +51,7 @@ struct catalog_actor {
 struct learner {
   struct learner *next;
   struct hf_catalog_change *change; /* the home's; NULL: whatever has changed */
+  uint64_t read; /* the first one that tells */
   rt_id asker;
   uint32_t corr;
 };
@@ -135,23 +142,26 @@ static void index_insert(struct catalog *catalog, const struct store_asset_row *
   catalog->by_code[at & (catalog->by_code_size - 1u)] = asset->id;
 }
 
-static void add_asset(struct catalog *catalog, const struct store_asset_row *asset)
+/* False: it does not fit behind what is there. */
+static bool add_asset(struct catalog *catalog, const struct store_asset_row *asset)
 {
-  if (asset->id <= catalog->assets_count)
-    return; /* learnt and read may overlap */
-  CHECK(asset->id == catalog->assets_count + 1u);
+  if (asset->id == 0 || asset->id > catalog->assets_count + 1u)
+    return false;
+  if (asset->id <= catalog->assets_count) /* learnt and read may overlap */
+    return strcmp(catalog->assets[asset->id - 1u].code, asset->code) == 0;
   catalog->assets =
       rt_realloc(catalog->assets, (catalog->assets_count + 1u) * sizeof *catalog->assets);
   catalog->assets[catalog->assets_count++] = *asset;
   if (2u * catalog->assets_count <= catalog->by_code_size) {
     index_insert(catalog, asset);
-    return;
+    return true;
   }
   catalog->by_code_size = catalog->by_code_size == 0 ? 16u : 2u * catalog->by_code_size;
   rt_free(catalog->by_code);
   catalog->by_code = rt_alloc(catalog->by_code_size * sizeof *catalog->by_code);
   for (size_t i = 0; i < catalog->assets_count; i++)
     index_insert(catalog, &catalog->assets[i]);
+  return true;
 }
 
 static void add_key(struct catalog *catalog, const struct store_key_row *key)
@@ -166,12 +176,20 @@ static void add_key(struct catalog *catalog, const struct store_key_row *key)
   catalog->keys[catalog->keys_count++] = *key;
 }
 
-static void learn(struct catalog *catalog, const struct hf_catalog_change *change)
+/* False: only a read can tell. */
+static bool learn(struct catalog *catalog, const struct hf_catalog_change *change)
 {
   if (change->kind == CATALOG_ADD_ASSET)
-    add_asset(catalog, &change->asset);
-  else
-    add_key(catalog, &change->key);
+    return add_asset(catalog, &change->asset);
+  add_key(catalog, &change->key);
+  return true;
+}
+
+static void forget_all(struct catalog *catalog)
+{
+  catalog->assets_count = catalog->keys_count = 0;
+  for (size_t i = 0; i < catalog->by_code_size; i++)
+    catalog->by_code[i] = 0;
 }
 
 static void read_later(rt_ctx *ctx, struct catalog_actor *actor)
@@ -191,10 +209,20 @@ static void read_start(rt_ctx *ctx, struct catalog_actor *actor)
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   actor->reading =
       rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) == RT_OK;
+  actor->learnt = false;
+  actor->reads += actor->reading;
   if (!actor->reading) {
     store_request_free(request);
     read_later(ctx, actor);
   }
+}
+
+/* The first change goes on when a read that begins from now on is done. */
+static void doubt(rt_ctx *ctx, struct catalog_actor *actor)
+{
+  actor->in_doubt = true;
+  actor->doubt_read = actor->reads + 1u;
+  read_start(ctx, actor);
 }
 
 static void change_start(rt_ctx *ctx, struct catalog_actor *actor);
@@ -204,6 +232,7 @@ static void change_end(rt_ctx *ctx, struct catalog_actor *actor, enum hf_error e
  * not been begun gives up. */
 static void read_failed(rt_ctx *ctx, struct catalog_actor *actor)
 {
+  actor->read_again = false; /* the next one begins later */
   read_later(ctx, actor);
   if (!actor->in_doubt || actor->first->rejudged)
     return;
@@ -212,43 +241,89 @@ static void read_failed(rt_ctx *ctx, struct catalog_actor *actor)
   change_start(ctx, actor);
 }
 
+/* Those who wait for the read that is done; the others wait on. */
 static void learners_answer(rt_ctx *ctx, struct catalog_actor *actor)
 {
-  struct learner *learner = actor->learners;
-  actor->learners = NULL;
-  for (struct learner *next; learner != NULL; learner = next) {
-    next = learner->next;
+  struct learner **at = &actor->learners;
+  for (struct learner *learner; (learner = *at) != NULL;) {
+    if (learner->read > actor->reads) {
+      at = &learner->next;
+      continue;
+    }
+    *at = learner->next;
     rt_reply(ctx, learner->asker, learner->corr, HF_LEARN_DONE, &learner->change,
              sizeof learner->change);
     rt_free(learner);
   }
 }
 
-/* The first read makes the catalogue; a later one, after a change of unknown outcome, adds to
- * it. */
+static void catalog_log(const rt_ctx *ctx, int level, const char *text)
+{
+  const struct hf_setup *setup = hf_setup_of(ctx);
+  if (setup->log != NULL)
+    setup->log(setup->log_arg, level, "catalog", text);
+}
+
+static bool is_whole(rt_ctx *ctx, struct catalog_actor *actor, const struct store_request *request)
+{
+  bool whole = true;
+  for (size_t i = 0; i < request->catalog.assets_count; i++)
+    whole = whole && request->catalog.assets[i].id == i + 1u;
+  if (!whole && !actor->torn)
+    catalog_log(ctx, 3, "the store's asset numbers have a gap: the catalogue cannot be read");
+  actor->torn = !whole;
+  return whole;
+}
+
+/* A read that knows less than memory: a change was learnt since it began, or the database went
+ * back. */
+static bool tells_less(const struct catalog *catalog, const struct store_request *request)
+{
+  if (request->catalog.assets_count < catalog->assets_count ||
+      request->catalog.keys_count < catalog->keys_count)
+    return true;
+  for (size_t i = 0; i < catalog->assets_count; i++)
+    if (strcmp(catalog->assets[i].code, request->catalog.assets[i].code) != 0)
+      return true;
+  return false;
+}
+
+/* The first read makes the catalogue, a later one adds to it. */
+static void read_take(rt_ctx *ctx, struct catalog_actor *actor, const struct store_request *request)
+{
+  if (actor->catalog == NULL)
+    actor->catalog = rt_alloc(sizeof *actor->catalog);
+  bool less = tells_less(actor->catalog, request);
+  if (less && !actor->learnt) {
+    catalog_log(ctx, 4, "the database went back: the catalogue is made anew");
+    forget_all(actor->catalog);
+  }
+  actor->read_again = actor->read_again || (less && actor->learnt); /* which of the two? */
+  for (size_t i = 0; i < request->catalog.assets_count; i++)
+    (void)add_asset(actor->catalog, &request->catalog.assets[i]);
+  for (size_t i = 0; i < request->catalog.keys_count; i++)
+    add_key(actor->catalog, &request->catalog.keys[i]);
+  rt_set_local(ctx, HF_LOCAL_CATALOG, actor->catalog);
+}
+
+/* Who waits for this read goes on, even when changes come so fast that the next one begins. */
 static void read_done(rt_ctx *ctx, struct catalog_actor *actor, struct store_request *request)
 {
   actor->reading = false;
-  if (request->status != STORE_OK) {
+  if (request->status != STORE_OK || !is_whole(ctx, actor, request)) {
     store_request_free(request);
     read_failed(ctx, actor);
     return;
   }
-  if (actor->catalog == NULL)
-    actor->catalog = rt_alloc(sizeof *actor->catalog);
-  for (size_t i = 0; i < request->catalog.assets_count; i++)
-    add_asset(actor->catalog, &request->catalog.assets[i]);
-  for (size_t i = 0; i < request->catalog.keys_count; i++)
-    add_key(actor->catalog, &request->catalog.keys[i]);
+  read_take(ctx, actor, request);
   store_request_free(request);
+  learners_answer(ctx, actor);
+  bool settled = actor->in_doubt && actor->doubt_read <= actor->reads;
   if (actor->read_again) {
     actor->read_again = false;
     read_start(ctx, actor);
-    return;
   }
-  rt_set_local(ctx, HF_LOCAL_CATALOG, actor->catalog);
-  learners_answer(ctx, actor);
-  if (actor->in_doubt) {
+  if (settled) {
     actor->in_doubt = false;
     change_start(ctx, actor);
   }
@@ -366,8 +441,7 @@ static void change_start(rt_ctx *ctx, struct catalog_actor *actor)
     enum hf_error error = HF_E_UNAVAILABLE;
     if (!cluster_of(ctx)->alone && !change->fresh) {
       change->fresh = true;
-      actor->in_doubt = true;
-      read_start(ctx, actor);
+      doubt(ctx, actor);
       return;
     }
     if (actor->catalog != NULL && cluster_has(ctx, SYSTEM_PARTITION))
@@ -401,8 +475,7 @@ static void change_settled(rt_ctx *ctx, struct catalog_actor *actor, struct stor
   bool in_doubt = unit->status == STORE_UNKNOWN || unit->status == STORE_CONFLICT;
   if (in_doubt && !change->rejudged) {
     change->rejudged = true;
-    actor->in_doubt = true;
-    read_start(ctx, actor);
+    doubt(ctx, actor);
     return;
   }
   if (unit->status != STORE_OK) {
@@ -412,8 +485,13 @@ static void change_settled(rt_ctx *ctx, struct catalog_actor *actor, struct stor
     change_start(ctx, actor);
     return;
   }
-  learn(actor->catalog, change);
-  tell_all(ctx, actor, change);
+  actor->learnt = true;
+  if (learn(actor->catalog, change)) {
+    tell_all(ctx, actor, change);
+  } else { /* the catalogue was made anew meanwhile */
+    change->rejudged = true;
+    doubt(ctx, actor);
+  }
 }
 
 /* A peer's side. What it cannot place behind what it has it reads from the store. */
@@ -421,16 +499,16 @@ static void learn_from_home(rt_ctx *ctx, struct catalog_actor *actor, const rt_e
 {
   struct hf_catalog_change *change = env->payload.p.ptr;
   bool published = catalog_of(ctx) != NULL;
-  bool gap = published && change != NULL && change->kind == CATALOG_ADD_ASSET &&
-             change->asset.id > actor->catalog->assets_count + 1u;
-  if (published && change != NULL && !gap && !actor->reading) {
-    learn(actor->catalog, change);
+  if (published && change != NULL && !actor->reading && learn(actor->catalog, change)) {
     rt_reply(ctx, env->from, env->corr, HF_LEARN_DONE, &change, sizeof change);
     return;
   }
   struct learner *learner = rt_alloc(sizeof *learner);
-  *learner = (struct learner){
-      .next = actor->learners, .change = change, .asker = env->from, .corr = env->corr};
+  *learner = (struct learner){.next = actor->learners,
+                              .change = change,
+                              .read = actor->reads + 1u,
+                              .asker = env->from,
+                              .corr = env->corr};
   actor->learners = learner;
   read_start(ctx, actor);
 }

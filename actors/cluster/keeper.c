@@ -8,7 +8,9 @@
  * Ways to fail: heartbeats fail (memory stops answering when the lease may be over; writes go on,
  *   the database fences them); the others buried this node (everything is dropped, it joins again);
  *   another node dies (its row is removed and its partitions are claimed); another writer was in a
- *   partition (a heartbeat that is sent after that tells whose it is).
+ *   partition (a heartbeat that is sent after that tells whose it is); a lock hangs (every other
+ *   heartbeat is bare then: it says only that this node lives); the database went back to an
+ *   earlier state (every partition is dropped and opened anew: what differs is read again).
  * Invariants: one heartbeat at a time; a store actor is told OWN and DROP by one sender, in order;
  *   a partition is given up in the database only after its store actor has let it go. */
 #include "actors/cluster/keeper.h"
@@ -156,11 +158,14 @@ static void beat_start(rt_ctx *ctx, struct keeper *keeper)
                      setup->node_address[i] != '\0'; i++)
     self->address[i] = setup->node_address[i];
   request->lease.join = !keeper->member;
+  request->lease.patience_us = keeper_share_us(keeper, KEEPER_WAIT);
   keeper->sent_us = rt_now_us(ctx);
-  if (keeper->member)
+  if (keeper->member && !keeper->bare)
     keeper_plan(keeper, request, keeper->sent_us);
+  keeper->planned = request->lease.buried_count + request->lease.released_count +
+                        request->lease.claimed_count > 0;
   for (unsigned i = 0; i < keeper->partitions; i++)
-    if (keeper->keeps[i].state == KEEP_LOST)
+    if (keeper->keeps[i].state == KEEP_LOST && !keeper->keeps[i].told)
       keeper->keeps[i].state = KEEP_ASKED;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   if (rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) == RT_OK) {
@@ -177,6 +182,7 @@ static void beat_failed(rt_ctx *ctx, struct keeper *keeper)
   if (!keeper->failing)
     keeper_log(keeper, 4, "the store does not take heartbeats");
   keeper->failing = true;
+  keeper->bare = keeper->planned;
   if (keeper->leaving && ++keeper->vain >= LEAVE_TRIES)
     keeper->left = true; /* the others will find out */
   for (unsigned i = 0; i < keeper->partitions; i++)
@@ -211,13 +217,17 @@ static void beat_worked(rt_ctx *ctx, struct keeper *keeper, const struct store_l
   uint64_t now_us = rt_now_us(ctx);
   if (keeper->failing)
     keeper_log(keeper, 6, "the store takes heartbeats again");
-  keeper->failing = false;
+  keeper->failing = keeper->bare = false;
   if (!lease->member) {
     buried(ctx, keeper);
     return;
   }
   keeper->member = true;
   keeper->good_us = keeper->sent_us;
+  if (keeper_went_back(keeper, lease)) {
+    keeper_log(keeper, 5, "the database started anew: what this node remembers is compared");
+    keeper->informed = false;
+  }
   keeper_watch(keeper, lease->nodes, lease->nodes_count, now_us);
   hf_count(ctx, HF_M_TAKEOVERS, keeper_owners(keeper, lease->owners));
   stores_tell(ctx, keeper);

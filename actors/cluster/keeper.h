@@ -16,11 +16,13 @@
 #define KEEPER_SLOW 500u /* a node that is silent so long is left no partitions */
 #define KEEPER_BEAT 100u /* between two heartbeats */
 #define KEEPER_SOON 10u  /* before one that has something to do */
+#define KEEPER_WAIT 100u /* of one for a lock */
 
 enum keep_state {
   KEEP_NOT,       /* not this node's */
   KEEP_HELD,      /* this node's; its store actor is told OWN */
-  KEEP_LOST,      /* another writer was there: a heartbeat sent from now on tells whose it is */
+  KEEP_LOST,      /* another writer was there, or the database went back: a heartbeat that is sent
+                     once its store actor has dropped it tells whose it is */
   KEEP_ASKED,     /* ... and is under way */
   KEEP_RELEASING, /* the store actor finishes what is in flight */
   KEEP_RELEASED,  /* the next heartbeat gives it up */
@@ -44,9 +46,12 @@ struct keeper { /* of loop 0, on a shared store */
   uint64_t sent_us;   /* of the heartbeat under way */
   uint64_t good_us;   /* when the last one that worked was sent; 0: none yet */
   uint64_t revision;  /* of the catalogue, as the loops were told */
+  uint64_t incarnation, beat; /* of the database and this node's, as last told; 0: not yet */
   uint32_t releases;  /* asked so far */
   bool beating;       /* a heartbeat is under way */
-  bool again;         /* ... and another is wanted at once */
+  bool planned;       /* ... that buries, claims or releases */
+  bool bare;          /* the next one does not: the last one did, and failed */
+  bool again;         /* another is wanted at once */
   bool member;        /* the others count on this node */
   bool informed;      /* the loops were told to read the catalogue */
   bool failing;       /* the last heartbeat did not work: that was logged */
@@ -74,6 +79,9 @@ void keeper_watch(struct keeper *keeper, const struct store_node *nodes, size_t 
 unsigned keeper_share(const struct keeper *keeper, uint64_t now_us);
 /* What a node has by now, those included whose fate is open. */
 unsigned keeper_count(const struct keeper *keeper);
+/* True: the database may have gone back behind what this node remembers, since the last heartbeat:
+ * what it holds counts as lost, so that it is opened anew and compared. Before keeper_owners. */
+bool keeper_went_back(struct keeper *keeper, const struct store_lease *lease);
 /* Takes over what a heartbeat told of the owners. Returns how many partitions came here from a node
  * that had them before. */
 unsigned keeper_owners(struct keeper *keeper, const uint64_t *owners);

@@ -92,6 +92,18 @@ unsigned keeper_count(const struct keeper *keeper)
 
 /* ---- what a heartbeat told ------------------------------------------------------------------- */
 
+bool keeper_went_back(struct keeper *keeper, const struct store_lease *lease)
+{
+  bool first = keeper->incarnation == 0;
+  bool back = keeper->incarnation != lease->incarnation || lease->self.beat <= keeper->beat;
+  keeper->incarnation = lease->incarnation;
+  keeper->beat = lease->self.beat;
+  for (unsigned i = 0; i < keeper->partitions && back && !first; i++)
+    if (keeper->keeps[i].state == KEEP_HELD && keeper->keeps[i].told)
+      keeper->keeps[i].state = KEEP_LOST;
+  return back && !first;
+}
+
 static void owner_take(const struct keeper *keeper, struct keep *keep, bool ours)
 {
   if (!ours) {

@@ -22,6 +22,8 @@
 #include "actors/store/messages.h"
 #include "actors/user/op.h"
 
+#define CREATES_WAITING_MAX 16384u
+
 struct claim {
   struct hf_hash digest; /* hash key */
   UT_hash_handle hh;
@@ -29,9 +31,10 @@ struct claim {
 
 struct names_actor {
   bool open;               /* the partition is open: next_serial is known */
-  bool closed;             /* it was taken away: nobody waits for it to come back */
+  bool closed;             /* it was taken away, or opens in vain: nobody waits for it */
   uint64_t next_serial;
   struct hf_create *first, *last; /* that wait for the partition to open, or for another's insert */
+  unsigned waiting;        /* how many of them */
   struct claim *claims;    /* names whose insert is under way */
 };
 
@@ -155,8 +158,21 @@ static void add_user_rows(rt_ctx *ctx, struct names_actor *names, struct hf_crea
 
 /* ---- claims ---------------------------------------------------------------------------------- */
 
-static void create_wait(struct names_actor *names, struct hf_create *create)
+/* Answers whoever asked this actor: the front door, or the create's other home. */
+static void create_end(rt_ctx *ctx, struct hf_create *create, enum hf_error error)
 {
+  create->error = error;
+  uint16_t op = create->reserving ? HF_RESERVE_DONE : HF_CREATE_DONE;
+  rt_reply(ctx, create->asker, create->corr, op, &create, sizeof create);
+}
+
+static void create_wait(rt_ctx *ctx, struct names_actor *names, struct hf_create *create)
+{
+  if (names->waiting >= CREATES_WAITING_MAX) {
+    create_end(ctx, create, HF_E_OVERLOADED);
+    return;
+  }
+  names->waiting++;
   create->next = NULL;
   if (names->last != NULL)
     names->last->next = create;
@@ -217,14 +233,6 @@ static void release_names(const rt_ctx *ctx, struct names_actor *names,
 
 /* ---- the steps ------------------------------------------------------------------------------- */
 
-/* Answers whoever asked this actor: the front door, or the create's other home. */
-static void create_end(rt_ctx *ctx, struct hf_create *create, enum hf_error error)
-{
-  create->error = error;
-  uint16_t op = create->reserving ? HF_RESERVE_DONE : HF_CREATE_DONE;
-  rt_reply(ctx, create->asker, create->corr, op, &create, sizeof create);
-}
-
 static void persist(rt_ctx *ctx, struct names_actor *names, struct hf_create *create,
                     enum create_state state)
 {
@@ -265,7 +273,7 @@ static void read_name(rt_ctx *ctx, struct hf_create *create, enum create_state s
 static void create_start(rt_ctx *ctx, struct names_actor *names, struct hf_create *create)
 {
   if (!claim_names(ctx, names, create)) {
-    create_wait(names, create);
+    create_wait(ctx, names, create);
     return;
   }
   unit_begin(create);
@@ -361,6 +369,7 @@ static void start_waiting(rt_ctx *ctx, struct names_actor *names)
 {
   struct hf_create *create = names->first;
   names->first = names->last = NULL;
+  names->waiting = 0;
   for (struct hf_create *next; create != NULL; create = next) {
     next = create->next;
     create->next = NULL;
@@ -405,7 +414,7 @@ static void create_come(rt_ctx *ctx, struct names_actor *names, const rt_env *en
   else if (names->open)
     create_start(ctx, names, create);
   else
-    create_wait(names, create);
+    create_wait(ctx, names, create);
 }
 
 /* What is under way here may already have taken serials that the store has not seen. */
@@ -424,6 +433,7 @@ static void names_closed(rt_ctx *ctx, struct names_actor *names)
   names->open = false;
   names->closed = true;
   names->first = names->last = NULL;
+  names->waiting = 0;
   for (struct hf_create *next; create != NULL; create = next) {
     next = create->next;
     create_end(ctx, create, HF_E_UNAVAILABLE);

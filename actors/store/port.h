@@ -293,12 +293,14 @@ struct store_lease {
   uint32_t *released;     /* partitions of this node that are free from now on */
   size_t claimed_count;
   uint32_t *claimed;      /* taken if free */
+  uint64_t patience_us;   /* it waits for no lock longer; 0: as long as the store's sessions do */
   /* out */
   bool member;            /* false: the others have buried this node; nothing was done */
   size_t nodes_count;
   struct store_node *nodes; /* by id */
   uint64_t *owners;       /* by partition: the id of its node, 0 for none */
   uint64_t catalog_revision; /* changes whenever an asset or a service key is made or changed */
+  uint64_t incarnation;   /* changes when the database may have gone back */
 };
 
 struct store_list_entries {

@@ -14,6 +14,7 @@
 #define STORE_BACKOFF_MIN_US 100000u
 #define STORE_BACKOFF_MAX_US 1000000u /* an outage is over for the callers soon after it is over */
 #define STORE_BREAKER_FAILURES 3u /* in a row: the breaker opens, units are refused at once */
+#define STORE_VAIN_MAX 2u         /* openings in vain: a partition's requests are refused at once */
 #define STORE_READS_MAX 4096u     /* in the port at a time; more wait in a list as long again */
 
 struct unit_list {
@@ -38,6 +39,7 @@ struct partition { /* one whose actors live on this loop, whichever node has it 
                      is opened anew when that is back */
   bool known;     /* was open before: head and before are what this writer left off at */
   bool told_open; /* what names, transit and sweep were told last, or are about to be */
+  uint8_t vain;   /* openings that failed in a row, up to STORE_VAIN_MAX; a corrupt one is all */
   uint8_t untold; /* bits: which of them are still to be told */
   bool lost;      /* the keeper is still to be told that another writer was here */
   uint64_t epoch, next_batch, next_seq;
@@ -69,6 +71,7 @@ struct store_actor {
   unsigned opened;     /* partitions in PARTITION_OPEN */
   unsigned opening;    /* partitions in PARTITION_OPENING */
   unsigned owned;      /* partitions that are this node's */
+  unsigned vain;       /* partitions that open in vain */
   bool shared;         /* the port's */
   bool telling;        /* the timer runs that tells what found no room */
   unsigned failures;   /* in a row */
@@ -114,6 +117,13 @@ void store_opened(rt_ctx *ctx, struct store_actor *store, struct store_request *
 void partition_move(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
                     unsigned state);
 struct partition *store_partition_of(struct store_actor *store, uint32_t number, unsigned loops);
+/* The partition does not open although the store may serve others: nobody waits for it. */
+static inline bool partition_in_vain(const struct partition *partition)
+{
+  return partition->vain >= STORE_VAIN_MAX;
+}
+void partition_vain_set(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
+                        unsigned vain);
 
 /* A commit or an opening failed, or a commit succeeded: the breaker counts failures in a row. */
 void store_failed(rt_ctx *ctx, struct store_actor *store);
@@ -146,7 +156,7 @@ void store_read_done(rt_ctx *ctx, struct store_actor *store, struct store_reques
 void store_read_resume(rt_ctx *ctx, struct store_actor *store);
 /* The partition is open: its held reads go. */
 void store_held_go(rt_ctx *ctx, struct store_actor *store, struct partition *partition);
-/* It is not ours, or the store keeps failing: they are refused. */
+/* It is not ours, opens in vain, or the store keeps failing: they are refused. */
 void store_held_refuse(rt_ctx *ctx, struct store_actor *store, struct partition *partition);
 void store_project(rt_ctx *ctx, struct store_actor *store);
 void store_projected(rt_ctx *ctx, struct store_actor *store, struct store_request *request);

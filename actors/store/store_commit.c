@@ -68,7 +68,8 @@ static void answer_unit(rt_ctx *ctx, struct store_actor *store, struct store_uni
 static unsigned persist_judge(rt_ctx *ctx, const struct store_actor *store,
                               const struct store_unit *unit, const struct partition *partition)
 {
-  bool breaker = store_breaker(store) && partition->state != PARTITION_OPEN;
+  bool breaker = (store_breaker(store) || partition_in_vain(partition)) &&
+                 partition->state != PARTITION_OPEN;
   bool foreign = !partition->owned || partition->releasing ||
                  unit->tenure != store_place(ctx, partition->number)->tenure;
   if (breaker || foreign ||

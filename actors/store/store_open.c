@@ -1,4 +1,11 @@
-/* Opening partitions: each gets a new epoch from the store, so that an older writer is fenced. */
+/* Opening partitions: each gets a new epoch from the store, so that an older writer is fenced.
+ *
+ * Happy path: a closed partition is asked for, and what waits for it goes on when it is open.
+ * Ways to fail: the store keeps failing (the breaker); one partition does not open while
+ *   others commit (`vain`): who waits for it is refused, and so is who comes, until it opens.
+ * Invariant: opening is tried again, with a backoff, as long as the partition is this node's. */
+#include <stdio.h>
+
 #include "actors/metrics.h"
 #include "actors/store/store.h"
 
@@ -9,13 +16,28 @@ static const bool moves[3][3] = {
     [PARTITION_OPEN] = {[PARTITION_CLOSED] = true},
 };
 
+static void down_show(rt_ctx *ctx, const struct store_actor *store)
+{
+  struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
+  cluster->store_down = store->vain > 0 || (store_breaker(store) && store->opened < store->owned);
+}
+
 /* Readers of memory and of /readyz look at what follows from the states. */
 static void show(rt_ctx *ctx, const struct store_actor *store, const struct partition *partition)
 {
   struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
   cluster->places[partition->number].open =
       partition->state == PARTITION_OPEN && partition->owned && !partition->stale;
-  cluster->store_down = store_breaker(store) && store->opened < store->owned;
+  down_show(ctx, store);
+}
+
+void partition_vain_set(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
+                        unsigned vain)
+{
+  store->vain -= partition_in_vain(partition);
+  partition->vain = (uint8_t)(vain < STORE_VAIN_MAX ? vain : STORE_VAIN_MAX);
+  store->vain += partition_in_vain(partition);
+  down_show(ctx, store);
 }
 
 void partition_move(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
@@ -56,8 +78,7 @@ void store_failed(rt_ctx *ctx, struct store_actor *store)
 {
   if (++store->failures != STORE_BREAKER_FAILURES)
     return;
-  struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
-  cluster->store_down = store->opened < store->owned;
+  down_show(ctx, store);
   hf_gauge(ctx, HF_M_BREAKER, 1);
   if (store->setup->log != NULL)
     store->setup->log(store->setup->log_arg, 3, "store", "the store keeps failing");
@@ -65,11 +86,10 @@ void store_failed(rt_ctx *ctx, struct store_actor *store)
 
 void store_succeeded(rt_ctx *ctx, struct store_actor *store)
 {
-  struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
   if (store_breaker(store))
     hf_gauge(ctx, HF_M_BREAKER, 0);
   store->failures = 0;
-  cluster->store_down = false;
+  down_show(ctx, store);
 }
 
 static void open_failed(rt_ctx *ctx, struct store_actor *store)
@@ -125,6 +145,7 @@ static void opened(rt_ctx *ctx, struct store_actor *store, struct partition *par
   partition->next_seq = answer->next_seq;
   partition->next_user_serial = answer->next_user_serial;
   partition->head = partition->before = answer->head;
+  partition_vain_set(ctx, store, partition, 0);
   partition_move(ctx, store, partition, PARTITION_OPEN);
   if (!partition->told_open || foreign)
     store_announce(ctx, store, partition, true);
@@ -137,6 +158,25 @@ static void opened(rt_ctx *ctx, struct store_actor *store, struct partition *par
   rt_want_turn_end(ctx);
 }
 
+/* Commits of other partitions keep the breaker from opening: nobody may wait for this one. */
+static void opened_in_vain(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
+                           unsigned status)
+{
+  bool before = partition_in_vain(partition);
+  char text[80];
+  partition_vain_set(ctx, store, partition,
+                     status == STORE_CORRUPT ? STORE_VAIN_MAX : partition->vain + 1u);
+  if (before || !partition_in_vain(partition))
+    return;
+  (void)snprintf(text, sizeof text, "partition %u does not open: %s", (unsigned)partition->number,
+                 status == STORE_CORRUPT ? "the database is corrupt" : "the store refuses");
+  if (store->setup->log != NULL)
+    store->setup->log(store->setup->log_arg, 3, "store", text);
+  store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);
+  store_held_refuse(ctx, store, partition);
+  store_announce(ctx, store, partition, false);
+}
+
 static void not_opened(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
                        unsigned status)
 {
@@ -145,6 +185,7 @@ static void not_opened(rt_ctx *ctx, struct store_actor *store, struct partition 
     store_lost(ctx, store, partition);
     return;
   }
+  opened_in_vain(ctx, store, partition, status);
   open_failed(ctx, store);
   if (store_breaker(store))
     store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);

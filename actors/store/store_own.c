@@ -68,6 +68,7 @@ static void owned_set(rt_ctx *ctx, struct store_actor *store, struct partition *
   store->owned += owned;
   store->owned -= partition->owned;
   partition->lost = partition->lost && !owned;
+  partition_vain_set(ctx, store, partition, 0);
   partition->owned = owned;
   store_place(ctx, partition->number)->open = false;
   hf_gauge(ctx, HF_M_PARTITIONS, store->owned);

@@ -60,7 +60,7 @@ static bool read_hold(rt_ctx *ctx, struct store_actor *store, struct store_reque
   if (partition == NULL || is_open(partition))
     return false;
   if (!partition->owned || partition->releasing || store_breaker(store) ||
-      store->reads_held >= STORE_READS_MAX) {
+      partition_in_vain(partition) || store->reads_held >= STORE_READS_MAX) {
     read_refuse(ctx, request);
     return true;
   }

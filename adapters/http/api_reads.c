@@ -74,7 +74,7 @@ static void write_balances(struct api_call *call, const struct balances_work *wo
     found = true;
   }
   if (work->asset != 0) {
-    if (!found)
+    if (!found && catalog_asset(catalog, work->asset) != NULL) /* the database may go back */
       write_balance_of(out, catalog_asset(catalog, work->asset), &zeros);
   } else if (catalog_assets_count(catalog) <= ZEROS_MAX) {
     for (size_t i = 0; i < catalog_assets_count(catalog); i++) {

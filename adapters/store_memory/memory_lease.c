@@ -51,6 +51,7 @@ static void answer(struct memory_store *store, struct store_request *request)
   for (uint32_t i = 0; i < partitions; i++)
     lease->owners[i] = store->partitions[i].owner;
   lease->catalog_revision = store->catalog_revision;
+  lease->incarnation = 1; /* it never goes back */
 }
 
 void memory_lease(struct memory_store *store, struct store_request *request)

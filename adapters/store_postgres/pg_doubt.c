@@ -1,12 +1,14 @@
 /* pg_doubt.c - settles a commit of unknown outcome.
  *
  * Happy path: the old backend is told to end, and the fence row is inserted. It goes in: the commit
- *   never happens. It is refused because the number is taken: the row's hash says by whom.
+ *   never happens. It is refused because the number is taken: the row's hash says by whom. No row
+ *   is inserted: the batch before it is not there any more, because a server without the newest
+ *   commits took over; a fence would leave a hole in the chain, and the commit cannot come either.
  * Ways to fail: the old transaction still holds the number (lock timeout), the server takes no
  *   writes, the connection ends again: STORE_UNKNOWN, and the owner runs the talk once more. A
  *   fence of an earlier attempt that did go in is known by its hash.
  * Invariant: STORE_OK only when the commit's own row was read, STORE_UNAVAILABLE only when a fence
- *   row is there. */
+ *   row is there, or the batch that both chain on is not. */
 #include "adapters/store_postgres/pg_doubt.h"
 
 #include "actors/store/unit.h"
@@ -88,7 +90,7 @@ static bool doubt_next(struct pg_talk *talk, struct pg_round *round)
     fence(talk, round);
     return true;
   case STAGE_FENCE_SENT:
-    return over(talk, STORE_UNAVAILABLE);
+    return over(talk, STORE_UNAVAILABLE); /* also when no row went in: nothing can follow */
   case STAGE_LOOK:
     work->stage = STAGE_LOOK_SENT;
     work->found = false;

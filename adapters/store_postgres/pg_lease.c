@@ -2,10 +2,11 @@
  *
  * Happy path: one round, one transaction: the node's own row; then burials, releases and claims,
  *   each of which asks first whether that row is there; then what the table of nodes says.
- * Ways to fail: the row is gone (member is false, nothing was done); a deadlock or a timeout
- *   (STORE_UNAVAILABLE, nothing was done).
+ * Ways to fail: the row is gone (member is false, nothing was done); a deadlock or a timeout,
+ *   of a lock after the keeper's patience (STORE_UNAVAILABLE, nothing was done).
  * Invariants: who changes other rows than its own holds the order lock, taken before its own row,
  *   so that two nodes that bury each other wait in line. No clock of the database takes part. */
+#include <stdio.h>
 #include <string.h>
 
 #include "adapters/store_postgres/pg_read.h"
@@ -28,6 +29,19 @@ static void add(struct lease *lease, struct pg_round *round, enum pg_statement s
   CHECK(lease->steps_count < STEPS_MAX);
   lease->steps[lease->steps_count++] = step;
   pg_round_add(round, statement);
+}
+
+/* Until the round's transaction ends. */
+static void add_patience(struct lease *lease, struct pg_round *round,
+                         const struct store_lease *wish)
+{
+  char text[24];
+  if (wish->patience_us == 0)
+    return;
+  int size = snprintf(text, sizeof text, "%llums",
+                      (unsigned long long)(wish->patience_us / 1000u + 1u));
+  add(lease, round, PG_LEASE_PATIENCE, STEP_NONE);
+  pg_arg_text(round, text, (size_t)size);
 }
 
 static void add_own(struct lease *lease, struct pg_round *round, const struct store_lease *wish)
@@ -67,6 +81,7 @@ static void add_partitions(struct lease *lease, struct pg_round *round, enum pg_
 static void ask(struct lease *lease, struct pg_round *round, const struct store_lease *wish)
 {
   CHECK(wish->self.id > 0 && wish->self.id <= INT64_MAX);
+  add_patience(lease, round, wish);
   if (wish->buried_count + wish->released_count + wish->claimed_count > 0)
     add(lease, round, PG_LEASE_ORDER, STEP_NONE);
   add_own(lease, round, wish);
@@ -91,6 +106,7 @@ static void take_nodes(struct pg_rows *rows, struct store_request *request)
     pg_get_chars(rows, 1, node->address, sizeof node->address);
     node->takes = pg_get_bool(rows, 2);
     node->beat = pg_get_unsigned(rows, 3, INT64_MAX);
+    rows->corrupt = rows->corrupt || node->id == 0; /* nobody's: an owner of 0 is none */
   }
   request->lease.nodes = nodes;
   request->lease.nodes_count = count;
@@ -131,6 +147,7 @@ static void lease_take(struct pg_talk *talk, unsigned index, const PGresult *res
     break;
   case STEP_REVISION:
     out->catalog_revision = pg_get_unsigned(&rows, 0, INT64_MAX);
+    out->incarnation = pg_get_unsigned(&rows, 1, INT64_MAX);
     break;
   default:
     break;

@@ -113,7 +113,8 @@ void pg_session_drop(struct pg_session *session, uint64_t now_us, const char *wh
   session->conn = NULL;
   session->wants_write = false;
   memset(session->prepared, 0, sizeof session->prepared);
-  session->unprepared = false;
+  memset(session->refused, 0, sizeof session->refused);
+  session->unprepared = 0;
   if (session->reached)
     session->failures = 0;
   else
@@ -348,7 +349,19 @@ static bool prepared_in_vain(const struct pg_session *session, const struct pg_f
   if (!flight->failed)
     return false;
   return strcmp(flight->failure.sqlstate, "0A000") == 0 ||
-         (strcmp(flight->failure.sqlstate, "26000") == 0 && !session->unprepared);
+         (strcmp(flight->failure.sqlstate, "26000") == 0 && session->unprepared == 0);
+}
+
+static void prepare_end(struct pg_session *session, const struct pg_flight *flight)
+{
+  bool *refused = &session->refused[flight->statement];
+  session->unprepared += flight->failed;
+  session->unprepared -= *refused;
+  *refused = flight->failed;
+  if (!flight->failed)
+    return;
+  session->prepared[flight->statement] = false;
+  log_failure(session, flight);
 }
 
 /* The oldest flight is complete. */
@@ -359,11 +372,7 @@ static void flight_end(struct pg_session *session, uint64_t now_us)
   session->count--;
   quiet_until(session, now_us);
   if (flight.talk == NULL) {
-    if (flight.failed) {
-      session->prepared[flight.statement] = false;
-      session->unprepared = true;
-      log_failure(session, &flight);
-    }
+    prepare_end(session, &flight);
     return;
   }
   session->talks--;

@@ -69,7 +69,8 @@ struct pg_session {
   unsigned first, count;
   unsigned talks; /* flights that have a talk */
   bool prepared[PG_STATEMENT_COUNT];
-  bool unprepared;       /* a statement could not be prepared */
+  bool refused[PG_STATEMENT_COUNT]; /* it could not be prepared, and was not since */
+  unsigned unprepared;              /* how many of them */
   struct pg_round round; /* scratch: libpq copies it */
   char why[256];         /* it last failed, for a person; no password in it */
 };

@@ -51,7 +51,9 @@ PGconn *pg_setup_connect(const struct pg_session_config *config)
 }
 
 /* Plans: every statement has one index that it goes by, whatever the tables' sizes are, so a plan
- * is made once. The server's own keepalives end the transaction of a client that vanished. */
+ * is made once. The server's own keepalives end the transaction of a client that vanished.
+ * synchronous_commit is set to what it is: what is judged below holds for the whole session, also
+ * when the server's configuration is changed and read again. */
 bool pg_setup_send(PGconn *conn, const struct pg_session_config *config)
 {
   char sql[1024];
@@ -62,8 +64,8 @@ bool pg_setup_send(PGconn *conn, const struct pg_session_config *config)
              "SET default_transaction_isolation='read committed';SET TimeZone='UTC';"
              "SET plan_cache_mode=force_generic_plan;SET enable_seqscan=off;SET jit=off;"
              "SET tcp_keepalives_idle=5;SET tcp_keepalives_interval=2;SET tcp_keepalives_count=3;"
-             "SELECT current_setting('synchronous_commit'),pg_is_in_recovery()::text,"
-             "current_setting('server_version_num')",
+             "SELECT set_config('synchronous_commit',current_setting('synchronous_commit'),false),"
+             "pg_is_in_recovery()::text,current_setting('server_version_num')",
              (unsigned long long)(config->statement_timeout_us / 1000u),
              (unsigned long long)(config->lock_timeout_us / 1000u),
              (unsigned long long)(config->statement_timeout_us / 1000u));

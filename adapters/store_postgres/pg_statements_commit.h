@@ -41,10 +41,12 @@
 
 #define PG_STATEMENTS_COMMIT(X)                                                                    \
   X(BATCH_PUT, PG_SQL_BATCH PG_ALL("put"))                                                         \
+  /* Only behind the batch that it chains on: none where the database has gone back. */            \
   X(BATCH_FENCE,                                                                                   \
     "INSERT INTO batches(partition,number,epoch,first_seq,entries_count,outcomes_count,"           \
-    "rows_count,committed_us,previous,hash) VALUES($1::int2,$2::int8,$3::int8,$4::int8,0,0,0,"     \
-    "$5::int8,$6::bytea,$7::bytea)")                                                               \
+    "rows_count,committed_us,previous,hash) SELECT $1::int2,$2::int8,$3::int8,$4::int8,0,0,0,"     \
+    "$5::int8,$6::bytea,$7::bytea WHERE $2::int8=1 OR EXISTS(SELECT 1 FROM batches b "             \
+    "WHERE b.partition=$1::int2 AND b.number=$2::int8-1 AND b.hash=$6::bytea)")                    \
   X(BATCH_HASH, "SELECT hash FROM batches WHERE partition=$1::int2 AND number=$2::int8")           \
   X(BACKEND_END, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid=$1::int4 AND "  \
                  "application_name=current_setting('application_name') AND pid<>pg_backend_pid() " \

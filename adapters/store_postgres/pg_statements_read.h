@@ -67,6 +67,10 @@
 
 /* Nothing of a lease is done for a node that the others have buried. */
 #define PG_SQL_IS_MEMBER "EXISTS(SELECT FROM nodes WHERE id=$1)"
+/* Another one after a start, a failover or a restore. Every role may ask. */
+#define PG_SQL_INCARNATION                                                                         \
+  "hashtextextended(left(pg_walfile_name(pg_current_wal_lsn()),8)||' '||"                          \
+  "extract(epoch FROM pg_postmaster_start_time()),0)&9223372036854775807"
 /* $2, $3: ids and beats. Sessions are named after their node; a role ends its own only. */
 #define PG_SQL_LEASE_BURY                                                                          \
   "WITH dead AS (DELETE FROM nodes n USING unnest($2::bigint[],$3::bigint[]) d(id,beat) "          \
@@ -144,6 +148,7 @@
   X(PARTITION_STATE, PG_SQL_PARTITION_STATE)                                                       \
   X(PARTITION_TAKE, PG_SQL_PARTITION_TAKE)                                                         \
   X(LEASE_ORDER, "SELECT pg_advisory_xact_lock(1213156420,1)")                                     \
+  X(LEASE_PATIENCE, "SELECT set_config('lock_timeout',$1,true)")                                   \
   X(LEASE_JOIN, "INSERT INTO nodes(id,address,takes,beat,beaten_at) "                              \
                 "VALUES($1,$2,$3,nextval('node_beats'),clock_timestamp()) ON CONFLICT (id) "       \
                 "DO UPDATE SET address=excluded.address,takes=excluded.takes,"                     \
@@ -159,7 +164,8 @@
   X(LEASE_NODES, "SELECT id,address,takes,beat FROM nodes ORDER BY id")                            \
   X(LEASE_OWNERS, "SELECT p.partition,n.id FROM partitions p LEFT JOIN nodes n ON n.id=p.owner "   \
                   "ORDER BY p.partition")                                                          \
-  X(CATALOG_REVISION, "SELECT value::bigint FROM meta WHERE key='catalog_revision'")               \
+  X(CATALOG_REVISION, "SELECT value::bigint," PG_SQL_INCARNATION                                   \
+                      " FROM meta WHERE key='catalog_revision'")                                   \
   X(PROJECT_MARK, "SELECT seq FROM projection_marks WHERE partition=$1")                           \
   X(PROJECT_WRITE, PG_SQL_PROJECT_WRITE)
 

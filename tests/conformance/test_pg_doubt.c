@@ -196,20 +196,27 @@ static void say(struct scene *scene, const char *sql)
   PQclear(result);
 }
 
-/* The number that the query gives; asked until there is one. */
+/* The number that the query gives; 0: none. */
+static int number_of(struct scene *scene, const char *sql)
+{
+  PGresult *result = PQexec(scene->other, sql);
+  int found = 0;
+
+  assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+  if (PQntuples(result) > 0)
+    found = (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);
+  PQclear(result);
+  return found;
+}
+
+/* The same, asked until there is one. */
 static int wait_for(struct scene *scene, const char *sql)
 {
-  for (;;) {
-    PGresult *result = PQexec(scene->other, sql);
-    int found = 0;
+  int found;
 
-    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
-    if (PQntuples(result) > 0)
-      found = (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);
-    PQclear(result);
-    if (found != 0)
-      return found;
+  while ((found = number_of(scene, sql)) == 0) {
   }
+  return found;
 }
 
 /* The process of the backend that waits for a lock on the journal. */
@@ -314,6 +321,63 @@ static void test_commit_when_another_writer_came_meanwhile_then_fenced(void **st
   store_request_free(request);
   store_request_free(opening);
   assert_goes_on(scene, &mark);
+}
+
+/* ---- a server that lacks the newest commits -------------------------------------------------- */
+
+#define NEWEST "(SELECT max(number) FROM batches WHERE partition=0)"
+
+/* As after a failover to an asynchronous standby: the newest batch is gone. */
+static void go_back(struct scene *scene)
+{
+  say(scene, "SET session_replication_role=replica");
+  say(scene, "DELETE FROM journal j USING batches b WHERE b.partition=0 AND b.number=" NEWEST
+             " AND j.partition=0 AND j.seq>=b.first_seq");
+  say(scene, "DELETE FROM batches WHERE partition=0 AND number=" NEWEST);
+}
+
+static void commit_when_gone_back(void **state, bool taken_over)
+{
+  struct scene *scene = *state;
+  struct store_request *request = stage(scene), *opening;
+  struct running running;
+  int newest;
+
+  cut_proxy_refuse(scene->proxy, 1);
+  cut_proxy_arm(scene->proxy, CUT_BEFORE);
+  run(&running, scene, request);
+  go_back(scene);
+  if (taken_over) {
+    opening = store_request_new(STORE_OPEN_PARTITION);
+    scene->direct->ops->execute(scene->direct, opening);
+    assert_int_equal(opening->status, STORE_OK);
+    store_request_free(opening);
+  }
+  newest = number_of(scene, "SELECT " NEWEST);
+  cut_proxy_refuse(scene->proxy, 0);
+  join(&running);
+  assert_int_equal(request->status, STORE_UNAVAILABLE);
+  assert_int_equal(number_of(scene, "SELECT " NEWEST), newest);
+  store_request_free(request);
+  opening = store_request_new(STORE_OPEN_PARTITION);
+  assert_int_equal(execute(scene, opening), STORE_OK);
+  store_request_free(opening);
+  /* Every batch follows the one before it. */
+  assert_int_equal(number_of(scene, "SELECT count(*) FROM batches WHERE partition=0"), newest + 1);
+  assert_int_equal(number_of(scene, "SELECT count(*) FROM batches b JOIN batches a "
+                                    "ON a.partition=0 AND a.number=b.number-1 "
+                                    "AND a.hash=b.previous WHERE b.partition=0"),
+                   newest);
+}
+
+static void test_commit_when_the_database_has_gone_back_then_no_fence(void **state)
+{
+  commit_when_gone_back(state, false);
+}
+
+static void test_commit_when_it_went_back_and_another_writer_came_then_no_fence(void **state)
+{
+  commit_when_gone_back(state, true);
 }
 
 /* ---- backends -------------------------------------------------------------------------------- */
@@ -422,6 +486,8 @@ int main(void)
     BOTH(test_commit_when_the_answer_about_rows_is_lost_then_ok),
     BOTH(test_commit_when_the_store_stays_away_then_unknown),
     BOTH(test_commit_when_another_writer_came_meanwhile_then_fenced),
+    BOTH(test_commit_when_the_database_has_gone_back_then_no_fence),
+    BOTH(test_commit_when_it_went_back_and_another_writer_came_then_no_fence),
     BOTH(test_commit_when_the_backend_is_ended_then_unavailable),
     BOTH(test_commit_when_the_backend_stands_still_then_unknown_until_it_goes_on),
     BOTH(test_commit_when_the_backend_goes_on_in_time_then_as_it_was),
