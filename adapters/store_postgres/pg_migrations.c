@@ -39,9 +39,9 @@ static const char JOURNAL_1[] =
   "EXECUTE FUNCTION hf_append_only();"
 
   "CREATE TABLE batches("
-  "partition smallint NOT NULL,number bigint NOT NULL,epoch bigint NOT NULL,"
-  "first_seq bigint NOT NULL,entries_count integer NOT NULL,outcomes_count integer NOT NULL,"
-  "rows_count integer NOT NULL,committed_us bigint NOT NULL,previous bytea NOT NULL,"
+  "number bigint NOT NULL,epoch bigint NOT NULL,first_seq bigint NOT NULL,"
+  "committed_us bigint NOT NULL,entries_count integer NOT NULL,outcomes_count integer NOT NULL,"
+  "rows_count integer NOT NULL,partition smallint NOT NULL,previous bytea NOT NULL,"
   "hash bytea NOT NULL,CONSTRAINT batches_pkey PRIMARY KEY(partition,number))" FREEZE_EARLY ";"
   "CREATE TRIGGER batches_rows BEFORE UPDATE OR DELETE ON batches FOR EACH ROW "
   "EXECUTE FUNCTION hf_append_only();"

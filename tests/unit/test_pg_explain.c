@@ -23,7 +23,7 @@ static PGconn *conn;
 static const char filling[] =
   "INSERT INTO journal SELECT i%2000,i,i/2000+1,CASE WHEN i%2=0 THEN gen_random_uuid() END,i%4,"
   "decode(repeat('00',32),'hex'),decode(repeat('00',150),'hex') FROM generate_series(1,40000) i;"
-  "INSERT INTO batches SELECT i%4,i,1,i,1,0,0,0,decode(repeat('00',32),'hex'),"
+  "INSERT INTO batches SELECT i,1,i,0,1,0,0,i%4,decode(repeat('00',32),'hex'),"
   "decode(repeat('00',32),'hex') FROM generate_series(1,20000) i;"
   "INSERT INTO outcomes SELECT i%4,i%2000,gen_random_uuid(),gen_random_uuid(),'insufficient_funds',"
   "1,1,1,i,0 FROM generate_series(1,20000) i;"

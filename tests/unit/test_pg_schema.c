@@ -234,7 +234,7 @@ static void test_journal_when_changed_by_hand_then_the_database_refuses(void **s
   (void)state;
   must_open(conn);
   pg_sql(conn, "INSERT INTO journal VALUES(1,1,1,NULL,0,'','');"
-               "INSERT INTO batches VALUES(0,1,1,1,1,1,0,0,'','');"
+               "INSERT INTO batches VALUES(1,1,1,0,1,1,0,0,'','');"
                "INSERT INTO outcomes VALUES(0,1,gen_random_uuid(),gen_random_uuid(),'x',1,1,1,1,0);"
                "INSERT INTO entry_metadata VALUES(0,1,'\\x01','{}')");
   for (size_t i = 0; i < 3; i++) {
