@@ -366,7 +366,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev mutants")
     parser.add_argument("pattern", nargs="?", default="", help="only mutants whose name has it")
     parser.add_argument("--write", action="store_true", help="write docs/MUTANTS.md")
-    parser.add_argument("--seeds", type=int, default=300, help="of the simulator (300)")
+    parser.add_argument("--seeds", type=int, default=400, help="of the simulator (400)")
     parser.add_argument("--limit", type=float, default=300, help="seconds for a checker (300)")
     parser.add_argument("--list", action="store_true", help="check and show the list, run nothing")
     options = parser.parse_args()
