@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "adapters/store/store_admin.h"
 #include "server/seal_leaves.h"
 #include "server/sealer.h"
 
@@ -278,29 +277,14 @@ static void find(struct seal_report *report, const struct seal_finding *finding)
     report->found(report->arg, finding);
 }
 
-static bool on_batch(void *arg, const struct store_batch *batch)
-{
-  *(struct store_batch *)arg = *batch;
-  return false;
-}
-
 static enum hf_error verify_batches(const struct seal *seal, struct store_engine *engine,
                                     struct seal_report *report)
 {
   enum hf_error error = HF_OK;
   for (unsigned p = 0; error == HF_OK && p < 1u << seal->partition_bits; p++) {
-    const struct seal_batch *sealed = &seal->batches[p];
-    struct store_batch batch = {0};
     struct seal_finding finding = {
-      .seal = seal->number, .partition = p, .batch = sealed->number};
-    if (sealed->number == 0)
-      continue;
-    error = store_admin_of(engine)->each_batch(engine, p, sealed->number, sealed->number, on_batch,
-                                               &batch);
-    if (batch.number != sealed->number)
-      finding.what = "a sealed batch is missing";
-    else if (!hf_hash_equal(&sealed->hash, &batch.hash))
-      finding.what = "a sealed batch has another hash now";
+      .seal = seal->number, .partition = p, .batch = seal->batches[p].number};
+    error = sealer_batch_wrong(engine, p, &seal->batches[p], &finding.what);
     if (error == HF_OK && finding.what != NULL)
       find(report, &finding);
   }

@@ -296,18 +296,31 @@ static bool on_batch(void *arg, const struct store_batch *batch)
   return false;
 }
 
+enum hf_error sealer_batch_wrong(struct store_engine *engine, unsigned partition,
+                                 const struct seal_batch *sealed, const char **ret_what)
+{
+  struct store_batch batch = {0};
+  *ret_what = NULL;
+  if (sealed->number == 0)
+    return HF_OK;
+  enum hf_error error = store_admin_of(engine)->each_batch(
+    engine, partition, sealed->number, sealed->number, on_batch, &batch);
+  if (error == HF_OK && batch.number != sealed->number)
+    *ret_what = "a sealed batch is missing";
+  else if (error == HF_OK && !hf_hash_equal(&sealed->hash, &batch.hash))
+    *ret_what = "a sealed batch has another hash now";
+  return error;
+}
+
 /* What the last seal saw is still there. */
 static bool goes_on(const struct pass *pass, unsigned partition)
 {
-  const struct sealer *sealer = pass->sealer;
-  const struct seal_batch *sealed = &sealer->folder->last.batches[partition];
-  struct store_batch batch = {0};
-  if (sealer->folder->newest == 0 || sealed->number == 0)
-    return true;
-  return store_admin_of(sealer->engine)
-             ->each_batch(sealer->engine, partition, sealed->number, sealed->number, on_batch,
-                          &batch) == HF_OK &&
-         batch.number == sealed->number && hf_hash_equal(&batch.hash, &sealed->hash);
+  const struct seal_folder *folder = pass->sealer->folder;
+  const char *what = NULL;
+  return folder->newest == 0 ||
+         (sealer_batch_wrong(pass->sealer->engine, partition, &folder->last.batches[partition],
+                             &what) == HF_OK &&
+          what == NULL);
 }
 
 static bool seal_partition(struct pass *pass, unsigned partition)

@@ -27,6 +27,11 @@ struct sealer {
 void sealer_leaves_path(const struct seal_folder *folder, char out[SEAL_PATH_MAX + 32u]);
 /* Makes the next seal. False: nothing was sealed, and why. */
 MUST_CHECK bool sealer_run(struct sealer *sealer, char ret_why[SEAL_WHY_MAX]);
+/* NULL in `ret_what` when the store has the sealed batch, with its hash; else what is wrong (static
+ * text). */
+MUST_CHECK enum hf_error sealer_batch_wrong(struct store_engine *engine, unsigned partition,
+                                            const struct seal_batch *sealed,
+                                            const char **ret_what);
 /* The canonical leaf of a user as it was at `version`, from the journal. HF_E_USER_NOT_FOUND: no
  * such user, or not so many entries. The bytes are appended. */
 MUST_CHECK enum hf_error sealer_leaf_at(struct store_engine *engine, hf_id user, uint64_t version,
