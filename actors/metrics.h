@@ -66,7 +66,7 @@
   X(TRANSIT_ENDED, "holdfast_transfers_ended_total", "", COUNTER,                                  \
     "Transfers that were credited or bounced, durably, or are another node's now; begun less "     \
     "ended is in transit here")                                                                    \
-  X(HOLDS_EXPIRED, "holdfast_holds_swept_total", "", COUNTER, "Expired holds found by the sweep") \
+  X(HOLDS_EXPIRED, "holdfast_holds_swept_total", "", COUNTER, "Expired holds found by the sweep")  \
   X(PARTITIONS, "holdfast_partitions_owned", "", GAUGE, "Partitions that this node has")           \
   X(TAKEOVERS, "holdfast_partitions_taken_over_total", "", COUNTER,                                \
     "Partitions that were another node's and came here when it died")                              \
@@ -81,7 +81,7 @@ enum hf_metric {
 #define X(name, text, labels, type, help) HF_M_##name,
   HF_METRICS(X)
 #undef X
-  HF_METRIC_COUNT
+    HF_METRIC_COUNT
 };
 
 /* The rows for rt_config.metrics: HF_METRIC_COUNT of them. */

@@ -43,8 +43,7 @@ void cli_postgres_config(const struct options *options, struct store_postgres_co
 /* A place is told without what may be secret in it. */
 static struct store_engine *open_failed(const char *place, enum hf_error error, const char *why)
 {
-  fprintf(stderr, "holdfast: %s: %s\n", place,
-          why[0] != '\0' ? why : hf_error_info(error)->title);
+  fprintf(stderr, "holdfast: %s: %s\n", place, why[0] != '\0' ? why : hf_error_info(error)->title);
   return NULL;
 }
 

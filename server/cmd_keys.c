@@ -11,7 +11,7 @@ static const struct {
   uint32_t bit;
 } scopes[] = {
 #define X(name, bit, text) {text, bit},
-    HF_SCOPES(X)
+  HF_SCOPES(X)
 #undef X
 };
 #define SCOPES_COUNT (sizeof scopes / sizeof scopes[0])
@@ -130,10 +130,10 @@ int cmd_keys(int argc, char **argv)
 {
   struct options options;
   struct option_extra extra[] = {
-      {"name", true, "What the key is for", NULL},
-      {"scopes", true, "Comma-separated: ledger:write, ledger:read, users:write, users:read, admin",
-       NULL},
-      {0}};
+    {"name", true, "What the key is for", NULL},
+    {"scopes", true, "Comma-separated: ledger:write, ledger:read, users:write, users:read, admin",
+     NULL},
+    {0}};
   if (cli_help(argc, argv, "keys create --name NAME --scopes LIST | list | revoke ID", extra, ""))
     return EXIT_DONE;
   if (!options_read(&options, "keys", argc, argv, extra))
@@ -148,8 +148,8 @@ int cmd_keys(int argc, char **argv)
     struct store_engine *engine = cli_open_store(&options, false);
     code = EXIT_STORE;
     if (engine != NULL) {
-      code = create   ? keys_create(engine, &options,
-                                    extra[0].value != NULL ? extra[0].value : "", extra[1].value)
+      code = create   ? keys_create(engine, &options, extra[0].value != NULL ? extra[0].value : "",
+                                    extra[1].value)
              : revoke ? keys_revoke(engine, options.arguments[1])
                       : keys_list(engine, &options);
       engine->ops->close(engine);

@@ -323,8 +323,10 @@ int cmd_ledger(int argc, char **argv)
     goto out;
   const char *verb = options.arguments_count == 1 ? options.arguments[0] : "";
   bool replay = strcmp(verb, "replay") == 0, repair = extra[0].value != NULL;
-  struct seal_arguments seals = {.user = extra[1].value, .from = extra[2].value,
-                                 .to = extra[3].value, .file = extra[4].value,
+  struct seal_arguments seals = {.user = extra[1].value,
+                                 .from = extra[2].value,
+                                 .to = extra[3].value,
+                                 .file = extra[4].value,
                                  .key = extra[5].value};
   if (seal_is_verb(verb)) {
     code = seal_run(verb, &options, &seals);

@@ -196,8 +196,7 @@ int seal_run_verify(const struct options *options, const struct seal_arguments *
   if (!seal_folder_open(folder, path, false, why)) {
     code = fail(EXIT_FOUND, why);
   } else {
-    enum hf_error error =
-      seal_verify(folder, engine, arguments->key != NULL ? key : NULL, &report);
+    enum hf_error error = seal_verify(folder, engine, arguments->key != NULL ? key : NULL, &report);
     cli_progress_end();
     if (error != HF_OK)
       code = fail(EXIT_STORE, "the store cannot be read to its end");

@@ -5,7 +5,7 @@
 #include "actors/store/port.h"
 #include "server/options.h"
 
-struct seal_arguments { /* as on the command line; NULL: not given */
+struct seal_arguments {         /* as on the command line; NULL: not given */
   const char *user, *from, *to; /* proof */
   const char *file;             /* check */
   const char *key;              /* verify, check: the public key, hex, or a file that has it */

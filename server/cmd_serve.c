@@ -125,7 +125,7 @@ static bool parse_admin_key(const char *text, struct api_admin_key *ret_key)
   if (id_size < 4u || id_size > HF_KEY_ID_MAX || secret_size < 32u || secret_size > 128u ||
       strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789") != id_size ||
       strspn(mark + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") !=
-          secret_size)
+        secret_size)
     return false;
   memcpy(ret_key->id, id, id_size);
   ret_key->secret = hf_sha256(mark + 1, secret_size);
@@ -192,10 +192,10 @@ static bool configure_front(struct serve *serve)
 static void derive_cursor_secret(struct front_config *config, const struct store_request *catalog)
 {
   const struct hf_hash *source =
-      catalog->catalog.keys_count > 0 ? &catalog->catalog.keys[0].secret : &config->admin.secret;
+    catalog->catalog.keys_count > 0 ? &catalog->catalog.keys[0].secret : &config->admin.secret;
   static const char purpose[] = "holdfast cursor 1";
   struct hf_hash hash =
-      hf_sha256_pair(purpose, sizeof purpose, source->bytes, sizeof source->bytes);
+    hf_sha256_pair(purpose, sizeof purpose, source->bytes, sizeof source->bytes);
   _Static_assert(API_CURSOR_KEY_SIZE <= sizeof hash.bytes, "one hash is enough");
   memcpy(config->cursor_secret, hash.bytes, sizeof config->cursor_secret);
 }
@@ -234,7 +234,7 @@ static void say_started(const struct serve *serve, const char *first_key)
   unsigned port = front_port(serve->front);
   bool six = strchr(serve->host, ':') != NULL;
   const char *left = six ? "[" : "", *right = six ? "]" : "";
-  const char *key = first_key[0] != '\0'           ? first_key
+  const char *key = first_key[0] != '\0'              ? first_key
                     : serve->front_config.admin.given ? "$HOLDFAST_ADMIN_KEY"
                                                       : "<service key>";
   printf("holdfast %s serves on http://%s%s%s:%u\n", HF_VERSION, left, serve->host, right, port);
@@ -352,7 +352,7 @@ int cmd_serve(int argc, char **argv)
   serve.prover = prover_new(&serve.options);
   if (serve.prover != NULL)
     serve.front_config.prover = (struct front_prover){
-        .prove = prover_prove, .arg = serve.prover, .pool = node_proof_pool(&serve.options)};
+      .prove = prover_prove, .arg = serve.prover, .pool = node_proof_pool(&serve.options)};
   serve.front = front_new(&serve.front_config, node_loops(&serve.options));
   struct node_use use = {.front = &hf_front_class,
                          .metrics = front_metrics,

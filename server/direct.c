@@ -28,15 +28,15 @@ enum hf_error direct_commit(struct store_engine *engine, struct store_unit *unit
   if (open->status != STORE_OK)
     goto out;
   struct store_batch batch = {
-      .partition = unit->partition,
-      .number = open->open_partition.next_batch,
-      .epoch = open->open_partition.epoch,
-      .first_seq = open->open_partition.next_seq,
-      .entries_count = unit->entries_count,
-      .outcomes_count = unit->has_outcome,
-      .rows_count = unit->rows_count,
-      .committed_us = direct_wall_us(),
-      .previous = open->open_partition.head,
+    .partition = unit->partition,
+    .number = open->open_partition.next_batch,
+    .epoch = open->open_partition.epoch,
+    .first_seq = open->open_partition.next_seq,
+    .entries_count = unit->entries_count,
+    .outcomes_count = unit->has_outcome,
+    .rows_count = unit->rows_count,
+    .committed_us = direct_wall_us(),
+    .previous = open->open_partition.head,
   };
   store_unit_number(unit, batch.first_seq, engine->partition_bits);
   store_batch_begin(&hasher);

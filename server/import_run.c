@@ -549,8 +549,8 @@ static rt_status import_load(rt_ctx *ctx, void *state)
   return RT_OK;
 }
 
-static const uint8_t import_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, HF_KIND_NAMES, HF_KIND_PEER,
-                                         HF_KIND_CATALOG, 0};
+static const uint8_t import_may_ask[] = {HF_KIND_STORE, HF_KIND_USER,    HF_KIND_NAMES,
+                                         HF_KIND_PEER,  HF_KIND_CATALOG, 0};
 
 const rt_class hf_import_class = {
   .name = "import",

@@ -16,8 +16,8 @@ static atomic_uint window_lines, window_dropped;
 static const struct {
   const char *word;
   int level;
-} words[] = {{"error", LOG_ERROR}, {"warning", LOG_WARNING}, {"info", LOG_INFO},
-             {"debug", LOG_DEBUG}};
+} words[] = {
+  {"error", LOG_ERROR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
 
 bool log_level_set(const char *word)
 {
@@ -86,10 +86,10 @@ void log_fields(int level, const char *component, const char *text, const char *
   if (!admit((unsigned long)now.tv_sec, &dropped))
     return;
   hf_time_format((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, when);
-  size_t used = (size_t)snprintf(line, sizeof line, "{\"ts\":\"%s\",\"level\":\"%s\",", when,
-                                 word_of(level));
-  used += (size_t)snprintf(line + used, sizeof line - used, "\"component\":\"%s\",\"msg\":\"",
-                           component);
+  size_t used =
+    (size_t)snprintf(line, sizeof line, "{\"ts\":\"%s\",\"level\":\"%s\",", when, word_of(level));
+  used +=
+    (size_t)snprintf(line + used, sizeof line - used, "\"component\":\"%s\",\"msg\":\"", component);
   used += escape(line + used, sizeof line / 2u - used, text);
   line[used++] = '"';
   if (dropped > 0)

@@ -13,7 +13,7 @@ static const struct {
   const char *line;
 } commands[] = {
 #define X(name, function, arguments, line) {name, function, arguments, line},
-    COMMANDS(X)
+  COMMANDS(X)
 #undef X
 };
 #define COMMANDS_COUNT (sizeof commands / sizeof commands[0])

@@ -73,21 +73,21 @@ static void node_setup(struct node *node, const struct options *options)
 {
   unsigned partitions = 1u << node->engine->partition_bits;
   node->setup = (struct hf_setup){
-      .partition_bits = node->engine->partition_bits,
-      .port = node->port,
-      .batch_units_max = (unsigned)options->batch_units,
-      .queue_units_max = (unsigned)options->queue_units,
-      .op_timeout_us = options->op_timeout_ms * 1000u,
-      .sweep_every_us = options->sweep_ms * 1000u,
-      .project_every_us = options->project_ms * 1000u,
-      .tails = rt_alloc(partitions * sizeof *node->setup.tails),
-      .node = node->identity.id,
-      .node_address = node->address,
-      .node_takes = strcmp(options->own, "none") != 0,
-      .lease_us = options->lease_ms * 1000u,
-      .link = node->link,
-      .metric_base = 0,
-      .log = node_log,
+    .partition_bits = node->engine->partition_bits,
+    .port = node->port,
+    .batch_units_max = (unsigned)options->batch_units,
+    .queue_units_max = (unsigned)options->queue_units,
+    .op_timeout_us = options->op_timeout_ms * 1000u,
+    .sweep_every_us = options->sweep_ms * 1000u,
+    .project_every_us = options->project_ms * 1000u,
+    .tails = rt_alloc(partitions * sizeof *node->setup.tails),
+    .node = node->identity.id,
+    .node_address = node->address,
+    .node_takes = strcmp(options->own, "none") != 0,
+    .lease_us = options->lease_ms * 1000u,
+    .link = node->link,
+    .metric_base = 0,
+    .log = node_log,
   };
 }
 
@@ -133,14 +133,13 @@ static void node_configure(struct node *node, const struct options *options, uns
 {
   static const rt_class *classes[CLASSES_MAX];
   static struct rt_pool_config pools[NODE_POOL_COUNT] = {
-      [HF_POOL_WRITE] = {"write", 1, POOL_QUEUE_MAX},
-      [HF_POOL_READ] = {"read", 1, POOL_QUEUE_MAX},
-      [NODE_POOL_PROOF] = {"proof", 1, PROOFS_WAITING_MAX}};
+    [HF_POOL_WRITE] = {"write", 1, POOL_QUEUE_MAX},
+    [HF_POOL_READ] = {"read", 1, POOL_QUEUE_MAX},
+    [NODE_POOL_PROOF] = {"proof", 1, PROOFS_WAITING_MAX}};
   static const struct rt_pool_config proofs[] = {{"proof", 1, PROOFS_WAITING_MAX}};
-  const rt_class *all[CLASSES_MAX] = {&hf_store_class,   &hf_catalog_class, &hf_user_class,
-                                      &hf_names_class,   &hf_transit_class, &hf_sweep_class,
-                                      &hf_keeper_class,  &hf_peer_class,    node->use.front,
-                                      NULL};
+  const rt_class *all[CLASSES_MAX] = {
+    &hf_store_class, &hf_catalog_class, &hf_user_class, &hf_names_class, &hf_transit_class,
+    &hf_sweep_class, &hf_keeper_class,  &hf_peer_class, node->use.front, NULL};
   memcpy(classes, all, sizeof classes);
   pools[HF_POOL_READ].threads = (unsigned)options->readers;
   unsigned count = node->use.metrics_count;
@@ -149,22 +148,21 @@ static void node_configure(struct node *node, const struct options *options, uns
   if (count > 0)
     memcpy(node->metrics + HF_METRIC_COUNT, node->use.metrics, count * sizeof *node->metrics);
   node->config = (struct rt_config){
-      .loops = loops,
-      .shards = 1u << node->engine->partition_bits,
-      .classes = classes,
-      .pools = node->port->shared ? proofs : pools,
-      .pools_count = node->port->shared ? 1u : NODE_POOL_COUNT,
-      .metrics = node->metrics,
-      .metrics_count = HF_METRIC_COUNT + count,
-      .credits = 65536,
-      .overflow_max = 262144,
-      .live_actors_max =
-          (unsigned)options->live_users + 3u * (1u << node->engine->partition_bits),
-      .loop_start = on_loop_start,
-      .loop_stop = on_loop_stop,
-      .ingress = on_ingress,
-      .escalate = on_escalate,
-      .arg = node,
+    .loops = loops,
+    .shards = 1u << node->engine->partition_bits,
+    .classes = classes,
+    .pools = node->port->shared ? proofs : pools,
+    .pools_count = node->port->shared ? 1u : NODE_POOL_COUNT,
+    .metrics = node->metrics,
+    .metrics_count = HF_METRIC_COUNT + count,
+    .credits = 65536,
+    .overflow_max = 262144,
+    .live_actors_max = (unsigned)options->live_users + 3u * (1u << node->engine->partition_bits),
+    .loop_start = on_loop_start,
+    .loop_stop = on_loop_stop,
+    .ingress = on_ingress,
+    .escalate = on_escalate,
+    .arg = node,
   };
 }
 

@@ -26,7 +26,7 @@ struct option_row {
 static const struct option_row rows[] = {
 #define X(name, flag, type, fallback, min, max, commands, help)                                    \
   {flag, type, fallback, min, max, commands, help, offsetof(struct options, name)},
-    OPTIONS(X)
+  OPTIONS(X)
 #undef X
 };
 #define ROWS (sizeof rows / sizeof rows[0])
@@ -191,8 +191,7 @@ static const char *config_path(int argc, char **argv)
   return getenv("HOLDFAST_CONFIG");
 }
 
-static struct option_extra *extra_by_flag(struct option_extra *extra, const char *flag,
-                                          size_t size)
+static struct option_extra *extra_by_flag(struct option_extra *extra, const char *flag, size_t size)
 {
   for (; extra != NULL && extra->flag != NULL; extra++)
     if (strlen(extra->flag) == size && memcmp(extra->flag, flag, size) == 0)

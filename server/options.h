@@ -24,7 +24,8 @@
     "HOST:PORT that alone serves /livez, /readyz and /metrics")                                    \
   X(workers, "workers", NUMBER, "0", 0, 64, "serve import", "Loops; 0: one per core")              \
   X(readers, "readers", NUMBER, "2", 1, 16, "serve import", "Threads that read the store")         \
-  X(window, "window", NUMBER, "2", 1, 16, "serve import", "Commits that a loop may have under way")\
+  X(window, "window", NUMBER, "2", 1, 16, "serve import",                                          \
+    "Commits that a loop may have under way")                                                      \
   X(batch_units, "batch-units", NUMBER, "8192", 1, 65536, "serve import", "Ops in one commit")     \
   X(queue_units, "queue-units", NUMBER, "65536", 1, 1048576, "serve import",                       \
     "Ops that wait for a commit before new ones are refused")                                      \
@@ -69,7 +70,8 @@
   X(project_ms, "project-ms", NUMBER, "1000", 0, 86400000, "serve",                                \
     "Pause between steps of the balance projection; 0: never")                                     \
   X(connections, "connections", NUMBER, "20000", 1, 1000000, "serve", "Open connections, in all")  \
-  X(per_address, "per-address", NUMBER, "100", 1, 1000000, "serve", "Open connections per address")\
+  X(per_address, "per-address", NUMBER, "100", 1, 1000000, "serve",                                \
+    "Open connections per address")                                                                \
   X(loopback_capped, "loopback-capped", BOOL, "false", 0, 0, "serve",                              \
     "Per-address limits hold for loopback too")                                                    \
   X(rate_limit, "rate-limit", NUMBER, "0", 0, 1000000, "serve",                                    \
@@ -109,7 +111,7 @@ struct option_extra {
   const char *flag;
   bool takes_value;
   const char *help;
-  const char *value;  /* out: NULL when absent; "" for a flag without value */
+  const char *value; /* out: NULL when absent; "" for a flag without value */
 };
 bool options_read(struct options *options, const char *command, int argc, char **argv,
                   struct option_extra *extra);

@@ -10,7 +10,7 @@
 
 struct prover;
 struct prover *prover_new(const struct options *options); /* NULL: a store that is never sealed */
-void prover_free(struct prover *prover); /* no job runs any more */
+void prover_free(struct prover *prover);                  /* no job runs any more */
 /* For struct front_prover; arg: the prover. */
 enum hf_error prover_prove(void *arg, uint64_t user, struct json_out *out);
 

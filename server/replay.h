@@ -37,7 +37,7 @@ struct replay_difference {
 };
 
 struct replay_report {
-  uint64_t total; /* entries when it began */
+  uint64_t total;                   /* entries when it began */
   uint64_t entries, users, lagging; /* lagging: entries that the projections have not seen yet */
   uint64_t differences, damage;     /* damage: those that no repair can mend */
   bool repaired;

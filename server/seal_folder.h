@@ -17,11 +17,11 @@
 
 struct seal_folder {
   char path[SEAL_PATH_MAX + 1u];
-  int lock;                       /* -1: opened to read only */
+  int lock;                        /* -1: opened to read only */
   uint8_t seed[HF_SIGN_SEED_SIZE]; /* when opened to write */
-  uint64_t newest;                /* number; 0: none yet */
-  struct merkle_tree log;         /* over statements 1..newest */
-  struct seal last;               /* the newest */
+  uint64_t newest;                 /* number; 0: none yet */
+  struct merkle_tree log;          /* over statements 1..newest */
+  struct seal last;                /* the newest */
 };
 
 /* Reads and judges every statement. `write`: makes the folder and the key, takes the lock. */

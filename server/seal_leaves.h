@@ -22,7 +22,7 @@ struct seal_record {
   struct hf_hash leaf;
 };
 
-struct seal_part { /* of a partition */
+struct seal_part {   /* of a partition */
   uint64_t next_seq; /* entries before it are in the leaves */
   uint64_t count;    /* records */
 };
@@ -35,7 +35,7 @@ struct seal_leaves {
   struct seal_part parts[1u << HF_PARTITION_BITS_MAX];
   struct hf_hasher hasher; /* over what was written or read so far */
   struct merkle_tree tree, block;
-  struct hf_bytes blocks;  /* roots of whole blocks */
+  struct hf_bytes blocks; /* roots of whole blocks */
   char path[4096];
 };
 

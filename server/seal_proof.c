@@ -58,8 +58,7 @@ static enum hf_error look_up(const struct seal_folder *folder, hf_id user,
     error = HF_E_USER_NOT_FOUND;
   else if (!seal_leaves_prove(&leaves, inclusion->index, inclusion->hashes, &inclusion->count) ||
            !merkle_inclusion_holds(inclusion->index, inclusion->size, &inclusion->record.leaf,
-                                   inclusion->hashes, inclusion->count,
-                                   &folder->last.users_root)) {
+                                   inclusion->hashes, inclusion->count, &folder->last.users_root)) {
     refuse(why, "the file of leaves is damaged: the next seal makes it anew");
     error = HF_E_UNAVAILABLE;
   }
@@ -151,8 +150,8 @@ bool seal_prove_log(const struct seal_folder *folder, uint64_t from, uint64_t to
   if (from == 1u)
     put_hashes(out, NULL, 0); /* its log is empty: every log begins with that */
   else
-    good = good && put_log_proof(folder, to - 1u, merkle_consistency_new(from - 1u, to - 1u), out,
-                                 ret_why);
+    good = good &&
+           put_log_proof(folder, to - 1u, merkle_consistency_new(from - 1u, to - 1u), out, ret_why);
   json_out_key(out, "from");
   good = good && put_seal(folder, from, out, ret_why);
   json_out_key(out, "to");

@@ -26,11 +26,11 @@ MUST_CHECK bool seal_prove_log(const struct seal_folder *folder, uint64_t from, 
 MUST_CHECK const char *seal_check(const json_t *proof, const uint8_t *key);
 
 struct seal_finding {
-  const char *what;  /* static text */
-  uint64_t seal;     /* number */
-  hf_id user;        /* 0: none */
+  const char *what; /* static text */
+  uint64_t seal;    /* number */
+  hf_id user;       /* 0: none */
   uint32_t partition;
-  uint64_t batch;    /* 0: none */
+  uint64_t batch; /* 0: none */
 };
 struct seal_report {
   uint64_t seals, users; /* looked at */

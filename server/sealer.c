@@ -153,8 +153,8 @@ static enum hf_error leaf_before(struct store_engine *engine, const struct seal_
   struct ledger_asset assets[LEDGER_ASSETS_MAX];
   struct store_request *head = entry_before(engine, newest->id, 0, version);
   enum hf_error error = head->status == STORE_OK ? HF_OK : HF_E_UNAVAILABLE;
-  if (error == HF_OK && (head->list_entries.entries_count == 0 ||
-                         head->list_entries.entries[0].version != version))
+  if (error == HF_OK &&
+      (head->list_entries.entries_count == 0 || head->list_entries.entries[0].version != version))
     error = HF_E_USER_NOT_FOUND;
   if (error == HF_OK)
     user.head = head->list_entries.entries[0].hash;
@@ -303,8 +303,8 @@ enum hf_error sealer_batch_wrong(struct store_engine *engine, unsigned partition
   *ret_what = NULL;
   if (sealed->number == 0)
     return HF_OK;
-  enum hf_error error = store_admin_of(engine)->each_batch(
-    engine, partition, sealed->number, sealed->number, on_batch, &batch);
+  enum hf_error error = store_admin_of(engine)->each_batch(engine, partition, sealed->number,
+                                                           sealed->number, on_batch, &batch);
   if (error == HF_OK && batch.number != sealed->number)
     *ret_what = "a sealed batch is missing";
   else if (error == HF_OK && !hf_hash_equal(&sealed->hash, &batch.hash))
@@ -334,14 +334,12 @@ static bool seal_partition(struct pass *pass, unsigned partition)
     return refuse(pass, "the batches cannot be read");
   if (!goes_on(pass, partition))
     return refuse(pass, "the database is not what the last seal saw: run ledger verify");
-  pass->seal.batches[partition] =
-    (struct seal_batch){.number = batch.number, .hash = batch.hash};
+  pass->seal.batches[partition] = (struct seal_batch){.number = batch.number, .hash = batch.hash};
   bool good = scan(pass, partition, from, &set);
   if (good && set != NULL)
     HASH_SORT(set, by_user);
   good = good && merge(pass, partition, set);
-  HASH_ITER(hh, set, touched, next)
-  {
+  HASH_ITER (hh, set, touched, next) {
     HASH_DEL(set, touched);
     rt_free(touched);
   }
@@ -390,9 +388,9 @@ bool sealer_run(struct sealer *sealer, char ret_why[SEAL_WHY_MAX])
   pass->worked_from_us = direct_wall_us();
   pass->seal.partition_bits = sealer->engine->partition_bits;
   sealer_leaves_path(sealer->folder, path);
-  pass->has_old = sealer->folder->newest > 0 &&
-                  seal_leaves_open(&pass->old, path, sealer->folder->newest,
-                                   sealer->engine->partition_bits);
+  pass->has_old =
+    sealer->folder->newest > 0 &&
+    seal_leaves_open(&pass->old, path, sealer->folder->newest, sealer->engine->partition_bits);
   bool had_old = pass->has_old;
   bool good = collect(pass, path);
   if (pass->has_old)

@@ -14,11 +14,11 @@
 #include "server/seal_leaves.h"
 
 struct sealer {
-  struct store_engine *engine;  /* with store_admin_ops */
-  struct seal_folder *folder;   /* opened to write */
-  unsigned rest_percent;        /* of the time that it works, it rests that much more: 300 = a
+  struct store_engine *engine; /* with store_admin_ops */
+  struct seal_folder *folder;  /* opened to write */
+  unsigned rest_percent;       /* of the time that it works, it rests that much more: 300 = a
                                    quarter of a core; 0: never */
-  const atomic_bool *stop;      /* give up soon; NULL */
+  const atomic_bool *stop;     /* give up soon; NULL */
   void (*progress)(void *arg, uint64_t entries, uint64_t users); /* may be NULL */
   void *arg;
 };
@@ -30,8 +30,7 @@ MUST_CHECK bool sealer_run(struct sealer *sealer, char ret_why[SEAL_WHY_MAX]);
 /* NULL in `ret_what` when the store has the sealed batch, with its hash; else what is wrong (static
  * text). */
 MUST_CHECK enum hf_error sealer_batch_wrong(struct store_engine *engine, unsigned partition,
-                                            const struct seal_batch *sealed,
-                                            const char **ret_what);
+                                            const struct seal_batch *sealed, const char **ret_what);
 /* The canonical leaf of a user as it was at `version`, from the journal. HF_E_USER_NOT_FOUND: no
  * such user, or not so many entries. The bytes are appended. */
 MUST_CHECK enum hf_error sealer_leaf_at(struct store_engine *engine, hf_id user, uint64_t version,

@@ -10,19 +10,19 @@
 
 /* What a process adds to its loops. Every call but escalate is on a loop's thread. */
 struct node_use {
-  const rt_class *front;             /* NULL: none */
-  const struct rt_metric *metrics;   /* beside the actors' */
+  const rt_class *front;           /* NULL: none */
+  const struct rt_metric *metrics; /* beside the actors' */
   unsigned metrics_count;
   void (*loop_start)(void *arg, rt_ctx *ctx); /* the actors' own things are there */
   void (*loop_stop)(void *arg, rt_ctx *ctx);
-  void (*ingress)(void *arg, rt_ctx *ctx);    /* NULL: nothing comes from outside */
+  void (*ingress)(void *arg, rt_ctx *ctx); /* NULL: nothing comes from outside */
   void (*escalate)(void *arg, const char *why);
   void *arg;
 };
 
 struct node { /* everything that runs in this process, in the order in which it is made */
   struct store_engine *engine;
-  struct store_port *port; /* owns the engine from then on */
+  struct store_port *port;  /* owns the engine from then on */
   struct identity identity; /* a shared store only, as are the next three */
   struct store_postgres_config postgres;
   struct link_port *link;

@@ -1,8 +1,8 @@
 /* The rows of the metric table; bounds follow the OpenTelemetry conventions where they fit. */
 #include "actors/metrics.h"
 
-static const uint64_t time_bounds[] = {100,    250,    500,    1000,    2500,
-                                       5000,   10000,  25000,  50000,   100000,
+static const uint64_t time_bounds[] = {100,    250,    500,     1000,    2500,
+                                       5000,   10000,  25000,   50000,   100000,
                                        250000, 500000, 1000000, 2500000, 10000000};
 static const uint64_t size_bounds[] = {1,   2,   4,   8,    16,   32,   64,
                                        128, 256, 512, 1024, 2048, 4096, 8192};

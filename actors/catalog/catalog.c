@@ -34,9 +34,9 @@ struct catalog {
 };
 
 struct catalog_actor {
-  struct catalog *catalog; /* heap: rt_local keeps pointing to it */
+  struct catalog *catalog;                /* heap: rt_local keeps pointing to it */
   struct hf_catalog_change *first, *last; /* changes that wait; the first is under way */
-  uint64_t reads;  /* begun so far; what happens now is in those that are begun from now on */
+  uint64_t reads;      /* begun so far; what happens now is in those that are begun from now on */
   uint64_t doubt_read; /* in_doubt: the first read that tells */
   bool reading;
   bool retrying;   /* the timer runs that reads again */
@@ -51,7 +51,7 @@ struct catalog_actor {
 struct learner {
   struct learner *next;
   struct hf_catalog_change *change; /* the home's; NULL: whatever has changed */
-  uint64_t read; /* the first one that tells */
+  uint64_t read;                    /* the first one that tells */
   rt_id asker;
   uint32_t corr;
 };
@@ -82,8 +82,8 @@ const struct store_asset_row *catalog_asset(const struct catalog *catalog, uint1
   return id == 0 || id > catalog->assets_count ? NULL : &catalog->assets[id - 1u];
 }
 
-const struct store_asset_row *catalog_asset_by_code(const struct catalog *catalog,
-                                                    const char *code, size_t size)
+const struct store_asset_row *catalog_asset_by_code(const struct catalog *catalog, const char *code,
+                                                    size_t size)
 {
   if (catalog->by_code_size == 0 || size == 0 || size > HF_ASSET_CODE_MAX)
     return NULL;
@@ -150,7 +150,7 @@ static bool add_asset(struct catalog *catalog, const struct store_asset_row *ass
   if (asset->id <= catalog->assets_count) /* learnt and read may overlap */
     return strcmp(catalog->assets[asset->id - 1u].code, asset->code) == 0;
   catalog->assets =
-      rt_realloc(catalog->assets, (catalog->assets_count + 1u) * sizeof *catalog->assets);
+    rt_realloc(catalog->assets, (catalog->assets_count + 1u) * sizeof *catalog->assets);
   catalog->assets[catalog->assets_count++] = *asset;
   if (2u * catalog->assets_count <= catalog->by_code_size) {
     index_insert(catalog, asset);
@@ -208,7 +208,7 @@ static void read_start(rt_ctx *ctx, struct catalog_actor *actor)
   struct store_request *request = store_request_new(STORE_CATALOG);
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   actor->reading =
-      rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) == RT_OK;
+    rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) == RT_OK;
   actor->learnt = false;
   actor->reads += actor->reading;
   if (!actor->reading) {
@@ -344,7 +344,7 @@ static enum hf_error judge_asset(const struct catalog *catalog, struct hf_catalo
 {
   struct store_asset_row *asset = &change->asset;
   const struct store_asset_row *known =
-      catalog_asset_by_code(catalog, asset->code, strlen(asset->code));
+    catalog_asset_by_code(catalog, asset->code, strlen(asset->code));
   if (known != NULL) {
     if (!same_asset(known, asset))
       return HF_E_ASSET_CONFLICT;
@@ -371,7 +371,7 @@ static enum hf_error judge_key(const struct catalog *catalog, struct hf_catalog_
   change->row.key = key;
   if (change->kind == CATALOG_ADD_KEY) {
     change->existed =
-        known != NULL && change->rejudged && hf_hash_equal(&known->secret, &key->secret);
+      known != NULL && change->rejudged && hf_hash_equal(&known->secret, &key->secret);
     if (known != NULL)
       return change->existed ? HF_OK : HF_E_KEY_CONFLICT;
     if (catalog->keys_count >= HF_KEYS_MAX)
@@ -470,7 +470,7 @@ static void change_start(rt_ctx *ctx, struct catalog_actor *actor)
 static void change_settled(rt_ctx *ctx, struct catalog_actor *actor, struct store_unit *unit)
 {
   struct hf_catalog_change *change =
-      (void *)((char *)unit - offsetof(struct hf_catalog_change, unit));
+    (void *)((char *)unit - offsetof(struct hf_catalog_change, unit));
   CHECK(change == actor->first);
   bool in_doubt = unit->status == STORE_UNKNOWN || unit->status == STORE_CONFLICT;
   if (in_doubt && !change->rejudged) {
@@ -479,8 +479,7 @@ static void change_settled(rt_ctx *ctx, struct catalog_actor *actor, struct stor
     return;
   }
   if (unit->status != STORE_OK) {
-    change_end(ctx, actor,
-               unit->status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
+    change_end(ctx, actor, unit->status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
     read_start(ctx, actor); /* it may be there after all */
     change_start(ctx, actor);
     return;
@@ -524,7 +523,7 @@ static void change_forward(rt_ctx *ctx, const rt_env *env, struct hf_catalog_cha
     return;
   }
   struct peer_forward forward = {
-      .payload = change, .to = hf_loop_actor(HF_KIND_CATALOG, 0), .op = HF_ASSET};
+    .payload = change, .to = hf_loop_actor(HF_KIND_CATALOG, 0), .op = HF_ASSET};
   rt_hand_over(ctx, env->from, env->corr, hf_loop_actor(HF_KIND_PEER, rt_loop_index(ctx)),
                HF_FORWARD, &forward, sizeof forward);
 }
@@ -611,12 +610,12 @@ static void catalog_passivate(rt_ctx *ctx, void *state)
 static const uint8_t catalog_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, HF_KIND_PEER, 0};
 
 const rt_class hf_catalog_class = {
-    .name = "catalog",
-    .kind = HF_KIND_CATALOG,
-    .flags = RT_CLASS_PER_LOOP,
-    .state_bytes = sizeof(struct catalog_actor),
-    .stash_max = 1024,
-    .may_ask = catalog_may_ask,
-    .handle = catalog_handle,
-    .passivate = catalog_passivate,
+  .name = "catalog",
+  .kind = HF_KIND_CATALOG,
+  .flags = RT_CLASS_PER_LOOP,
+  .state_bytes = sizeof(struct catalog_actor),
+  .stash_max = 1024,
+  .may_ask = catalog_may_ask,
+  .handle = catalog_handle,
+  .passivate = catalog_passivate,
 };

@@ -29,19 +29,19 @@ const struct store_key_row *catalog_key_at(const struct catalog *catalog, size_t
 enum catalog_change_kind { CATALOG_ADD_ASSET, CATALOG_ADD_KEY, CATALOG_REVOKE_KEY };
 struct hf_catalog_change {
   void *owner;
-  uint8_t kind;                /* enum catalog_change_kind */
+  uint8_t kind;                 /* enum catalog_change_kind */
   struct store_asset_row asset; /* ADD_ASSET: id and created_us are out */
   struct store_key_row key;     /* ADD_KEY; REVOKE_KEY: its id */
   /* HF_OK; ASSET_CONFLICT (same code, other properties), KEY_CONFLICT, KEY_NOT_FOUND,
    * LIMIT_EXCEEDED, or retryable. */
   enum hf_error error;
-  bool existed;                /* the same asset was there already: nothing was written */
+  bool existed; /* the same asset was there already: nothing was written */
   /* the catalog actors' own */
   rt_id asker;
   uint32_t corr;
-  unsigned learning;           /* loops that have not answered yet */
-  bool rejudged;               /* once, after a commit that may have happened */
-  bool fresh;                  /* the catalogue was read since it came: shared stores */
+  unsigned learning; /* loops that have not answered yet */
+  bool rejudged;     /* once, after a commit that may have happened */
+  bool fresh;        /* the catalogue was read since it came: shared stores */
   struct store_unit unit;
   struct store_row row;
   struct hf_catalog_change *next;

@@ -46,8 +46,8 @@ bool cluster_is_here(const rt_ctx *ctx, unsigned partition)
   const struct cluster *cluster = cluster_of(ctx);
   CHECK(partition < cluster->partitions);
   const struct cluster_place *place = &cluster->places[partition];
-  return cluster->alone || (place->where == CLUSTER_HERE && place->open &&
-                            rt_clock_us(ctx) < cluster->until_us);
+  return cluster->alone ||
+         (place->where == CLUSTER_HERE && place->open && rt_clock_us(ctx) < cluster->until_us);
 }
 
 bool cluster_settled(const rt_ctx *ctx)

@@ -27,11 +27,11 @@ struct cluster_place {
 };
 
 struct cluster {
-  bool alone;           /* not shared */
-  bool settled;         /* every partition had its place once: requests may come */
-  bool store_down;      /* the store actor lacks a partition: its breaker is open, or that one
+  bool alone;        /* not shared */
+  bool settled;      /* every partition had its place once: requests may come */
+  bool store_down;   /* the store actor lacks a partition: its breaker is open, or that one
                            opens in vain */
-  uint64_t until_us;    /* what is HERE may be read from memory before this; UINT64_MAX: alone */
+  uint64_t until_us; /* what is HERE may be read from memory before this; UINT64_MAX: alone */
   unsigned partitions;
   unsigned nodes_count; /* the others that are alive */
   struct store_node nodes[STORE_NODES_MAX];

@@ -99,8 +99,8 @@ static void release_start(rt_ctx *ctx, struct keeper *keeper, unsigned partition
   uint64_t number = partition;
   CHECK(keep->state == KEEP_HELD);
   keep->release = ++keeper->releases;
-  if (rt_ask(ctx, store_of(ctx, partition), HF_RELEASE, &number, sizeof number, 0,
-             keep->release) == RT_OK)
+  if (rt_ask(ctx, store_of(ctx, partition), HF_RELEASE, &number, sizeof number, 0, keep->release) ==
+      RT_OK)
     keep->state = KEEP_RELEASING;
 }
 
@@ -154,16 +154,16 @@ static void beat_start(rt_ctx *ctx, struct keeper *keeper)
   struct store_node *self = &request->lease.self;
   self->id = setup->node;
   self->takes = keeper_takes(keeper);
-  for (size_t i = 0; i < STORE_ADDRESS_MAX && setup->node_address != NULL &&
-                     setup->node_address[i] != '\0'; i++)
+  for (size_t i = 0;
+       i < STORE_ADDRESS_MAX && setup->node_address != NULL && setup->node_address[i] != '\0'; i++)
     self->address[i] = setup->node_address[i];
   request->lease.join = !keeper->member;
   request->lease.patience_us = keeper_share_us(keeper, KEEPER_WAIT);
   keeper->sent_us = rt_now_us(ctx);
   if (keeper->member && !keeper->bare)
     keeper_plan(keeper, request, keeper->sent_us);
-  keeper->planned = request->lease.buried_count + request->lease.released_count +
-                        request->lease.claimed_count > 0;
+  keeper->planned =
+    request->lease.buried_count + request->lease.released_count + request->lease.claimed_count > 0;
   for (unsigned i = 0; i < keeper->partitions; i++)
     if (keeper->keeps[i].state == KEEP_LOST && !keeper->keeps[i].told)
       keeper->keeps[i].state = KEEP_ASKED;
@@ -207,7 +207,8 @@ static void catalogs_tell(rt_ctx *ctx, struct keeper *keeper, uint64_t revision)
     return;
   for (unsigned i = 0; i < rt_loop_count(ctx); i++)
     told = rt_tell(ctx, hf_loop_actor(HF_KIND_CATALOG, i), HF_STALE, &revision, sizeof revision) ==
-               RT_OK && told;
+             RT_OK &&
+           told;
   keeper->informed = told;
   keeper->revision = revision;
 }
@@ -354,15 +355,15 @@ static void keeper_drop(const rt_env *env)
 static const uint8_t keeper_may_ask[] = {HF_KIND_STORE, 0};
 
 const rt_class hf_keeper_class = {
-    .name = "keeper",
-    .kind = HF_KIND_KEEPER,
-    .flags = RT_CLASS_PER_LOOP,
-    .state_bytes = sizeof(struct keeper_actor),
-    .stash_max = 64,
-    .may_ask = keeper_may_ask,
-    .load = keeper_load,
-    .handle = keeper_handle,
-    .idle = keeper_idle,
-    .passivate = keeper_passivate,
-    .drop = keeper_drop,
+  .name = "keeper",
+  .kind = HF_KIND_KEEPER,
+  .flags = RT_CLASS_PER_LOOP,
+  .state_bytes = sizeof(struct keeper_actor),
+  .stash_max = 64,
+  .may_ask = keeper_may_ask,
+  .load = keeper_load,
+  .handle = keeper_handle,
+  .idle = keeper_idle,
+  .passivate = keeper_passivate,
+  .drop = keeper_drop,
 };

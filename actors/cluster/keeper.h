@@ -28,7 +28,7 @@ enum keep_state {
   KEEP_RELEASED,  /* the next heartbeat gives it up */
 };
 
-struct keep { /* a partition */
+struct keep {       /* a partition */
   uint64_t owner;   /* as the last heartbeat told; 0: nobody */
   uint32_t release; /* corr of the RELEASE that is under way */
   uint8_t state;    /* enum keep_state */
@@ -42,21 +42,21 @@ struct watch { /* another node */
 
 struct keeper { /* of loop 0, on a shared store */
   const struct hf_setup *setup;
-  uint64_t timer;     /* of the next heartbeat */
-  uint64_t sent_us;   /* of the heartbeat under way */
-  uint64_t good_us;   /* when the last one that worked was sent; 0: none yet */
-  uint64_t revision;  /* of the catalogue, as the loops were told */
+  uint64_t timer;             /* of the next heartbeat */
+  uint64_t sent_us;           /* of the heartbeat under way */
+  uint64_t good_us;           /* when the last one that worked was sent; 0: none yet */
+  uint64_t revision;          /* of the catalogue, as the loops were told */
   uint64_t incarnation, beat; /* of the database and this node's, as last told; 0: not yet */
-  uint32_t releases;  /* asked so far */
-  bool beating;       /* a heartbeat is under way */
-  bool planned;       /* ... that buries, claims or releases */
-  bool bare;          /* the next one does not: the last one did, and failed */
-  bool again;         /* another is wanted at once */
-  bool member;        /* the others count on this node */
-  bool informed;      /* the loops were told to read the catalogue */
-  bool failing;       /* the last heartbeat did not work: that was logged */
-  bool leaving, left; /* the node stops: it gives all partitions up; done */
-  unsigned vain;      /* heartbeats that failed while leaving */
+  uint32_t releases;          /* asked so far */
+  bool beating;               /* a heartbeat is under way */
+  bool planned;               /* ... that buries, claims or releases */
+  bool bare;                  /* the next one does not: the last one did, and failed */
+  bool again;                 /* another is wanted at once */
+  bool member;                /* the others count on this node */
+  bool informed;              /* the loops were told to read the catalogue */
+  bool failing;               /* the last heartbeat did not work: that was logged */
+  bool leaving, left;         /* the node stops: it gives all partitions up; done */
+  unsigned vain;              /* heartbeats that failed while leaving */
   unsigned partitions;
   unsigned watches_count;
   struct watch watches[STORE_NODES_MAX];

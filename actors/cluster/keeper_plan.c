@@ -148,8 +148,7 @@ static bool is_free(const struct keeper *keeper, const struct keep *keep, uint64
 
 /* The first free partition from a place on that is another one for each node, so that two seldom
  * want the same. */
-static void plan_claims(const struct keeper *keeper, struct store_request *request,
-                        uint64_t now_us)
+static void plan_claims(const struct keeper *keeper, struct store_request *request, uint64_t now_us)
 {
   struct store_lease *lease = &request->lease;
   unsigned rank, count = takers(keeper, now_us, &rank);
@@ -167,13 +166,12 @@ static void plan_claims(const struct keeper *keeper, struct store_request *reque
 void keeper_plan(const struct keeper *keeper, struct store_request *request, uint64_t now_us)
 {
   struct store_lease *lease = &request->lease;
-  lease->buried = hf_arena_alloc(&request->arena,
-                                 (keeper->watches_count + 1u) * sizeof *lease->buried);
+  lease->buried =
+    hf_arena_alloc(&request->arena, (keeper->watches_count + 1u) * sizeof *lease->buried);
   for (unsigned i = 0; i < keeper->watches_count; i++)
     if (is_dead(keeper, &keeper->watches[i], now_us))
       lease->buried[lease->buried_count++] = keeper->watches[i].node;
-  lease->released =
-      hf_arena_alloc(&request->arena, keeper->partitions * sizeof *lease->released);
+  lease->released = hf_arena_alloc(&request->arena, keeper->partitions * sizeof *lease->released);
   for (unsigned i = 0; i < keeper->partitions; i++)
     if (keeper->keeps[i].state == KEEP_RELEASED)
       lease->released[lease->released_count++] = i;
@@ -211,7 +209,7 @@ static struct keeper_place place_of(const struct keeper *keeper, const struct ke
 struct keeper_places *keeper_places_new(const struct keeper *keeper)
 {
   struct keeper_places *places =
-      rt_alloc(sizeof *places + keeper->partitions * sizeof places->places[0]);
+    rt_alloc(sizeof *places + keeper->partitions * sizeof places->places[0]);
   places->until_us = keeper->member ? keeper->good_us + keeper_share_us(keeper, KEEPER_SURE) : 0;
   for (unsigned i = 0; i < keeper->watches_count; i++)
     if (!is_former(keeper, keeper->watches[i].node.id))

@@ -56,7 +56,10 @@ enum ledger_account {
 #define LEDGER_BUCKET_COUNT 8u
 #define LEDGER_ACCOUNT_COUNT 26u
 
-static inline bool ledger_is_bucket(unsigned account) { return account < LEDGER_BUCKET_COUNT; }
+static inline bool ledger_is_bucket(unsigned account)
+{
+  return account < LEDGER_BUCKET_COUNT;
+}
 /* NULL for a number that is no account. */
 const char *ledger_account_text(unsigned account);
 /* The bucket of that name; false when there is none. */
@@ -66,25 +69,25 @@ bool ledger_bucket_by_text(const char *text, size_t size, unsigned *ret_bucket);
 
 /* X(NAME, number, text). Numbers are in the canonical bytes. The last three are the server's. */
 #define LEDGER_TYPES(X)                                                                            \
-  X(EARN, 1, "earn")             /* issuance -> earned */                                          \
-  X(SETTLE, 2, "settle")         /* earned -> pending */                                           \
-  X(MATURE, 3, "mature")         /* pending -> claimable */                                        \
-  X(GRANT, 4, "grant")           /* rewards -> claimable */                                        \
-  X(DEPOSIT, 5, "deposit")       /* psp_clearing, or chain_in with source "chain" -> claimable */  \
-  X(SPEND, 6, "spend")           /* claimable -> spend */                                          \
-  X(HOLD, 7, "hold")             /* claimable -> held */                                           \
-  X(CAPTURE, 8, "capture")       /* held -> spend; final: the rest held -> claimable */            \
-  X(VOID, 9, "void")             /* held -> claimable */                                           \
-  X(BLOCK, 10, "block")          /* bucket -> blocked */                                           \
-  X(UNBLOCK, 11, "unblock")      /* blocked -> the block's bucket */                               \
-  X(TRANSFER, 12, "transfer")    /* payer: claimable -> transit */                                 \
-  X(ADJUST, 13, "adjust")        /* adjustments -> claimable, or back when negative */             \
+  X(EARN, 1, "earn")          /* issuance -> earned */                                             \
+  X(SETTLE, 2, "settle")      /* earned -> pending */                                              \
+  X(MATURE, 3, "mature")      /* pending -> claimable */                                           \
+  X(GRANT, 4, "grant")        /* rewards -> claimable */                                           \
+  X(DEPOSIT, 5, "deposit")    /* psp_clearing, or chain_in with source "chain" -> claimable */     \
+  X(SPEND, 6, "spend")        /* claimable -> spend */                                             \
+  X(HOLD, 7, "hold")          /* claimable -> held */                                              \
+  X(CAPTURE, 8, "capture")    /* held -> spend; final: the rest held -> claimable */               \
+  X(VOID, 9, "void")          /* held -> claimable */                                              \
+  X(BLOCK, 10, "block")       /* bucket -> blocked */                                              \
+  X(UNBLOCK, 11, "unblock")   /* blocked -> the block's bucket */                                  \
+  X(TRANSFER, 12, "transfer") /* payer: claimable -> transit */                                    \
+  X(ADJUST, 13, "adjust")     /* adjustments -> claimable, or back when negative */                \
   X(QUARANTINE_IN, 14, "quarantine") /* issuance -> quarantine */                                  \
-  X(RELEASE, 15, "release")      /* quarantine -> pending */                                       \
-  X(REVERSE, 16, "reverse")      /* mirror of the original; a shortfall goes to debt */            \
-  X(EXPIRE, 17, "expire")        /* held -> claimable, by the server's clock */                    \
-  X(CREDIT, 18, "credit")        /* payee: transit -> claimable; closed: -> blocked */             \
-  X(BOUNCE, 19, "bounce")        /* payer: transit -> claimable, when the payee overflows */
+  X(RELEASE, 15, "release")          /* quarantine -> pending */                                   \
+  X(REVERSE, 16, "reverse")          /* mirror of the original; a shortfall goes to debt */        \
+  X(EXPIRE, 17, "expire")            /* held -> claimable, by the server's clock */                \
+  X(CREDIT, 18, "credit")            /* payee: transit -> claimable; closed: -> blocked */         \
+  X(BOUNCE, 19, "bounce")            /* payer: transit -> claimable, when the payee overflows */
 
 enum ledger_type {
 #define X(name, number, text) LEDGER_T_##name = number,
@@ -111,7 +114,7 @@ struct ledger_other { /* another asset of the user and its newest entry */
 /* One journal row. Canonical bytes: all but id, op_id, hash and metadata, in the order of
  * entry.c's table. hash = SHA-256(previous entry's hash of this user, canonical bytes). */
 struct ledger_entry {
-  hf_id id;         /* 0 until its batch gave it a sequence number */
+  hf_id id; /* 0 until its batch gave it a sequence number */
   hf_id user;
   uint64_t version; /* of the user, after it; 1 is the first */
   uint8_t type;     /* enum ledger_type of its op */
@@ -121,14 +124,14 @@ struct ledger_entry {
   uint16_t asset;
   hf_amount amount; /* > 0 */
   struct ledger_balance after;
-  int64_t effective_us; /* unix; = recorded_us unless the caller backdated it */
-  int64_t recorded_us;  /* unix; strictly increasing per user op */
+  int64_t effective_us;     /* unix; = recorded_us unless the caller backdated it */
+  int64_t recorded_us;      /* unix; strictly increasing per user op */
   struct hf_digest key;     /* of the idempotency key */
   struct hf_digest request; /* of the canonical request */
-  hf_id ref;            /* hold, block, original op or transfer that it resolves; 0 */
-  hf_amount ref_left;   /* of that, after it: hold/block remaining, original not yet reversed */
-  hf_id counterparty;   /* payee of a transfer, payer of a credit; 0 */
-  int64_t expires_us;   /* of a hold; 0: never */
+  hf_id ref;                /* hold, block, original op or transfer that it resolves; 0 */
+  hf_amount ref_left;       /* of that, after it: hold/block remaining, original not yet reversed */
+  hf_id counterparty;       /* payee of a transfer, payer of a credit; 0 */
+  int64_t expires_us;       /* of a hold; 0: never */
   char label[LEDGER_LABEL_MAX + 1];
   char actor[LEDGER_ACTOR_MAX + 1];
   char correlation[LEDGER_CORRELATION_MAX + 1];
@@ -147,9 +150,9 @@ struct ledger_asset { /* 176 bytes */
   struct ledger_balance balance;
 };
 
-struct ledger_hold { /* open ones only */
-  hf_id id;          /* 0 while its entry is staged */
-  uint64_t version;  /* of its entry: names it while staged */
+struct ledger_hold {  /* open ones only */
+  hf_id id;           /* 0 while its entry is staged */
+  uint64_t version;   /* of its entry: names it while staged */
   int64_t expires_us; /* 0: never */
   hf_amount amount, remaining;
   uint16_t asset;
@@ -203,9 +206,9 @@ const char *ledger_user_check(const struct ledger_user *user);
 
 /* What a reverse needs to know of the original; read from the journal by the caller. */
 struct ledger_original {
-  bool found;              /* and belongs to this user */
+  bool found;                /* and belongs to this user */
   struct ledger_entry first; /* its op_index 0 entry */
-  hf_amount reversed;      /* by earlier reversals, all of them durable */
+  hf_amount reversed;        /* by earlier reversals, all of them durable */
 };
 /* What became of a hold or block that is not open; for the right refusal. */
 enum ledger_fate { LEDGER_FATE_UNKNOWN, LEDGER_FATE_RESOLVED, LEDGER_FATE_EXPIRED };
@@ -213,23 +216,23 @@ enum ledger_fate { LEDGER_FATE_UNKNOWN, LEDGER_FATE_RESOLVED, LEDGER_FATE_EXPIRE
 /* One request to change a user's balances. */
 struct ledger_command {
   uint8_t type;
-  uint8_t bucket;      /* block: from; default LEDGER_CLAIMABLE */
-  bool final;          /* capture: release the rest; default true */
-  bool asset_known;    /* the asset code was found */
-  bool asset_given;    /* the caller named an asset at all */
-  bool amount_given;   /* may be absent for capture, void, unblock, expire, reverse: all of it */
-  bool payee_closed;   /* transfer */
+  uint8_t bucket;    /* block: from; default LEDGER_CLAIMABLE */
+  bool final;        /* capture: release the rest; default true */
+  bool asset_known;  /* the asset code was found */
+  bool asset_given;  /* the caller named an asset at all */
+  bool amount_given; /* may be absent for capture, void, unblock, expire, reverse: all of it */
+  bool payee_closed; /* transfer */
   bool has_metadata;
-  uint8_t fate;        /* enum ledger_fate, when the caller looked ref up */
-  uint8_t scale;       /* of the asset; what refers to something takes it from scale_of instead */
+  uint8_t fate;  /* enum ledger_fate, when the caller looked ref up */
+  uint8_t scale; /* of the asset; what refers to something takes it from scale_of instead */
   uint16_t asset;
   struct hf_decimal amount; /* > 0; adjust: != 0 */
-  hf_id ref;           /* hold, block, original op, transfer */
-  hf_id counterparty;  /* transfer: payee; credit: payer */
-  uint32_t timeout_s;  /* hold; 0: never */
-  int64_t effective_us; /* 0: now; later than recorded_us: recorded_us */
-  int64_t if_version;  /* -1: any */
-  int64_t now_us;      /* wall clock; recorded_us = max(now_us, user->recorded_us + 1) */
+  hf_id ref;                /* hold, block, original op, transfer */
+  hf_id counterparty;       /* transfer: payee; credit: payer */
+  uint32_t timeout_s;       /* hold; 0: never */
+  int64_t effective_us;     /* 0: now; later than recorded_us: recorded_us */
+  int64_t if_version;       /* -1: any */
+  int64_t now_us;           /* wall clock; recorded_us = max(now_us, user->recorded_us + 1) */
   struct hf_digest key, request;
   struct hf_hash metadata_hash;
   char label[LEDGER_LABEL_MAX + 1];

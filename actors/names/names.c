@@ -30,22 +30,22 @@ struct claim {
 };
 
 struct names_actor {
-  bool open;               /* the partition is open: next_serial is known */
-  bool closed;             /* it was taken away, or opens in vain: nobody waits for it */
+  bool open;   /* the partition is open: next_serial is known */
+  bool closed; /* it was taken away, or opens in vain: nobody waits for it */
   uint64_t next_serial;
   struct hf_create *first, *last; /* that wait for the partition to open, or for another's insert */
-  unsigned waiting;        /* how many of them */
-  struct claim *claims;    /* names whose insert is under way */
+  unsigned waiting;               /* how many of them */
+  struct claim *claims;           /* names whose insert is under way */
 };
 
 enum create_state { /* of a create, at its present actor */
-  CREATE_NEW,
-  CREATE_INSERTING,     /* the names and the user, in one unit */
-  CREATE_RESERVING,     /* the key, before the other home is asked */
-  CREATE_ELSEWHERE,     /* the other home has it */
-  CREATE_CONFIRMING,    /* the key gets its user */
-  CREATE_READING_KEY,   /* an insert conflicted: is it our key? */
-  CREATE_READING_ID,    /* ... or the external id? */
+                    CREATE_NEW,
+                    CREATE_INSERTING,   /* the names and the user, in one unit */
+                    CREATE_RESERVING,   /* the key, before the other home is asked */
+                    CREATE_ELSEWHERE,   /* the other home has it */
+                    CREATE_CONFIRMING,  /* the key gets its user */
+                    CREATE_READING_KEY, /* an insert conflicted: is it our key? */
+                    CREATE_READING_ID,  /* ... or the external id? */
 };
 
 /* ---- names and partitions -------------------------------------------------------------------- */
@@ -143,7 +143,7 @@ static void add_user_rows(rt_ctx *ctx, struct names_actor *names, struct hf_crea
   if (!create->has_external_id)
     return;
   row->user.external_id =
-      (struct store_text){.at = create->external_id, .size = strlen(create->external_id)};
+    (struct store_text){.at = create->external_id, .size = strlen(create->external_id)};
   struct store_row *name = row_add(create, STORE_T_NAME, STORE_INSERT);
   name->name = (struct store_name_row){.partition = here(ctx),
                                        .kind = STORE_NAME_EXTERNAL_ID,
@@ -340,8 +340,8 @@ static void key_read(rt_ctx *ctx, struct hf_create *create, const struct store_n
 
 static void id_read(rt_ctx *ctx, struct hf_create *create, const struct store_name_row *row)
 {
-  bool ours = create->has_key && memcmp(row->request.bytes, create->key.bytes,
-                                        sizeof row->request.bytes) == 0;
+  bool ours = create->has_key &&
+              memcmp(row->request.bytes, create->key.bytes, sizeof row->request.bytes) == 0;
   create->user = row->user;
   create->created_us = row->created_us;
   create->replayed = ours || create->existing_ok;
@@ -484,8 +484,7 @@ static void names_passivate(rt_ctx *ctx, void *state)
   struct names_actor *names = state;
   struct claim *claim, *next;
   (void)ctx;
-  HASH_ITER(hh, names->claims, claim, next)
-  {
+  HASH_ITER (hh, names->claims, claim, next) {
     HASH_DEL(names->claims, claim);
     rt_free(claim);
   }
@@ -500,12 +499,12 @@ static bool names_idle(const void *state)
 static const uint8_t names_may_ask[] = {HF_KIND_STORE, HF_KIND_NAMES, HF_KIND_PEER, 0};
 
 const rt_class hf_names_class = {
-    .name = "names",
-    .kind = HF_KIND_NAMES,
-    .state_bytes = sizeof(struct names_actor),
-    .stash_max = 16384,
-    .may_ask = names_may_ask,
-    .handle = names_handle,
-    .idle = names_idle,
-    .passivate = names_passivate,
+  .name = "names",
+  .kind = HF_KIND_NAMES,
+  .state_bytes = sizeof(struct names_actor),
+  .stash_max = 16384,
+  .may_ask = names_may_ask,
+  .handle = names_handle,
+  .idle = names_idle,
+  .passivate = names_passivate,
 };

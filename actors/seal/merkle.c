@@ -185,8 +185,7 @@ size_t merkle_proof_end(const struct merkle_proof *proof,
 /* ---- verifying ------------------------------------------------------------------------------- */
 
 bool merkle_inclusion_holds(uint64_t index, uint64_t size, const struct hf_hash *leaf,
-                            const struct hf_hash *hashes, size_t count,
-                            const struct hf_hash *root)
+                            const struct hf_hash *hashes, size_t count, const struct hf_hash *root)
 {
   if (index >= size || count > MERKLE_PROOF_MAX)
     return false;

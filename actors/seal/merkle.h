@@ -45,8 +45,7 @@ size_t merkle_proof_end(const struct merkle_proof *proof,
 
 /* RFC 9162 sections 2.1.3.2 and 2.1.4.2; everything may be hostile. */
 bool merkle_inclusion_holds(uint64_t index, uint64_t size, const struct hf_hash *leaf,
-                            const struct hf_hash *hashes, size_t count,
-                            const struct hf_hash *root);
+                            const struct hf_hash *hashes, size_t count, const struct hf_hash *root);
 bool merkle_consistency_holds(uint64_t old_size, uint64_t size, const struct hf_hash *old_root,
                               const struct hf_hash *root, const struct hf_hash *hashes,
                               size_t count);

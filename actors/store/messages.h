@@ -60,8 +60,8 @@
   X(LOST, "store", "keeper", "tell", "uint64_t", "another writer was in the partition")            \
   X(PLACES, "keeper", "keeper", "tell", "struct keeper_places *", "what the heartbeat told")       \
   X(STALE, "keeper, front", "catalog", "tell", "uint64_t", "assets or keys changed: read again")   \
-  X(FORWARD, "front, transit, names, catalog", "peer", "carried ask",                           \
-    "struct peer_forward", "an ask whose partition another node has")                              \
+  X(FORWARD, "front, transit, names, catalog", "peer", "carried ask", "struct peer_forward",       \
+    "an ask whose partition another node has")                                                     \
   X(LINK_FRAME, "link", "peer", "tell", "struct link_frame *", "bytes of another node")            \
   X(LINK_DOWN, "link", "peer", "tell", "uint64_t", "a link to or from another node ended")
 
@@ -70,7 +70,7 @@ enum hf_message {
 #define X(name, from, to, kind, payload, meaning) HF_##name,
   HF_MESSAGES(X)
 #undef X
-  HF_MESSAGE_END
+    HF_MESSAGE_END
 };
 
 #endif

@@ -182,16 +182,16 @@ static void store_check(const void *state)
 }
 
 const rt_class hf_store_class = {
-    .name = "store",
-    .kind = HF_KIND_STORE,
-    .flags = RT_CLASS_PER_LOOP,
-    .state_bytes = sizeof(struct store_actor),
-    .stash_max = 1024,
-    .load = store_load,
-    .handle = store_handle,
-    .idle = store_idle,
-    .turn_end = store_turn_end,
-    .passivate = store_passivate,
-    .check = store_check,
-    .drop = store_undelivered,
+  .name = "store",
+  .kind = HF_KIND_STORE,
+  .flags = RT_CLASS_PER_LOOP,
+  .state_bytes = sizeof(struct store_actor),
+  .stash_max = 1024,
+  .load = store_load,
+  .handle = store_handle,
+  .idle = store_idle,
+  .turn_end = store_turn_end,
+  .passivate = store_passivate,
+  .check = store_check,
+  .drop = store_undelivered,
 };

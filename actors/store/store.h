@@ -13,9 +13,9 @@
 
 #define STORE_BACKOFF_MIN_US 100000u
 #define STORE_BACKOFF_MAX_US 1000000u /* an outage is over for the callers soon after it is over */
-#define STORE_BREAKER_FAILURES 3u /* in a row: the breaker opens, units are refused at once */
-#define STORE_VAIN_MAX 2u         /* openings in vain: a partition's requests are refused at once */
-#define STORE_READS_MAX 4096u     /* in the port at a time; more wait in a list as long again */
+#define STORE_BREAKER_FAILURES 3u     /* in a row: the breaker opens, units are refused at once */
+#define STORE_VAIN_MAX 2u     /* openings in vain: a partition's requests are refused at once */
+#define STORE_READS_MAX 4096u /* in the port at a time; more wait in a list as long again */
 
 struct unit_list {
   struct store_unit *first, *last;
@@ -68,27 +68,30 @@ struct store_actor {
   unsigned partitions_count;
   struct lane *lanes;
   unsigned lanes_count;
-  unsigned opened;     /* partitions in PARTITION_OPEN */
-  unsigned opening;    /* partitions in PARTITION_OPENING */
-  unsigned owned;      /* partitions that are this node's */
-  unsigned vain;       /* partitions that open in vain */
-  bool shared;         /* the port's */
-  bool telling;        /* the timer runs that tells what found no room */
-  unsigned failures;   /* in a row */
-  bool backing_off;    /* the reopen timer runs */
-  bool ready;          /* all partitions were open once and the catalog was told */
+  unsigned opened;   /* partitions in PARTITION_OPEN */
+  unsigned opening;  /* partitions in PARTITION_OPENING */
+  unsigned owned;    /* partitions that are this node's */
+  unsigned vain;     /* partitions that open in vain */
+  bool shared;       /* the port's */
+  bool telling;      /* the timer runs that tells what found no room */
+  unsigned failures; /* in a row */
+  bool backing_off;  /* the reopen timer runs */
+  bool ready;        /* all partitions were open once and the catalog was told */
   bool projecting;
   bool committed_since_tick;
   unsigned project_next;
-  struct store_fence *fences; /* users who must not write until they RESUME */
-  unsigned reads;      /* in the port */
+  struct store_fence *fences;                     /* users who must not write until they RESUME */
+  unsigned reads;                                 /* in the port */
   struct store_request *reads_first, *reads_last; /* waiting for the port */
   unsigned reads_waiting;
   unsigned reads_held; /* over all partitions */
 };
 
 enum store_timer {
-  STORE_TIMER_REOPEN = 1, STORE_TIMER_PROJECT, STORE_TIMER_READS, STORE_TIMER_TELL
+  STORE_TIMER_REOPEN = 1,
+  STORE_TIMER_PROJECT,
+  STORE_TIMER_READS,
+  STORE_TIMER_TELL
 };
 
 /* What the loop's actors see of a partition. */

@@ -68,12 +68,11 @@ static void answer_unit(rt_ctx *ctx, struct store_actor *store, struct store_uni
 static unsigned persist_judge(rt_ctx *ctx, const struct store_actor *store,
                               const struct store_unit *unit, const struct partition *partition)
 {
-  bool breaker = (store_breaker(store) || partition_in_vain(partition)) &&
-                 partition->state != PARTITION_OPEN;
+  bool breaker =
+    (store_breaker(store) || partition_in_vain(partition)) && partition->state != PARTITION_OPEN;
   bool foreign = !partition->owned || partition->releasing ||
                  unit->tenure != store_place(ctx, partition->number)->tenure;
-  if (breaker || foreign ||
-      store->lanes[partition->lane].pending >= store->setup->queue_units_max)
+  if (breaker || foreign || store->lanes[partition->lane].pending >= store->setup->queue_units_max)
     return STORE_UNAVAILABLE;
   return unit->user != 0 && store_fenced(store, unit->user) ? STORE_RESTAGE : STORE_OK;
 }
@@ -176,9 +175,9 @@ static struct store_request *batch_build(rt_ctx *ctx, struct store_actor *store,
     ready = units_max;
   struct store_request *request = store_request_new(STORE_COMMIT);
   request->commit.batches =
-      hf_arena_alloc(&request->arena, partitions * sizeof *request->commit.batches);
+    hf_arena_alloc(&request->arena, partitions * sizeof *request->commit.batches);
   request->commit.units =
-      hf_arena_alloc(&request->arena, (ready + HF_GROUP_MAX) * sizeof *request->commit.units);
+    hf_arena_alloc(&request->arena, (ready + HF_GROUP_MAX) * sizeof *request->commit.units);
   unsigned start = lane->start++;
   for (unsigned i = 0; i < store->partitions_count; i++) {
     struct partition *partition = &store->partitions[(start + i) % store->partitions_count];
@@ -332,8 +331,8 @@ static void answer_hits(rt_ctx *ctx, struct store_actor *store, struct store_req
 {
   struct store_unit **units = request->commit.units;
   size_t count = request->commit.units_count;
-  struct user_set users = {
-      .ids = hf_arena_alloc(&request->arena, (count + 1u) * sizeof *users.ids)};
+  struct user_set users = {.ids =
+                             hf_arena_alloc(&request->arena, (count + 1u) * sizeof *users.ids)};
   size_t hits = 0;
   for (size_t i = 0; i < count; i++) {
     if (units[i]->status != STORE_HIT && units[i]->status != STORE_CONFLICT)

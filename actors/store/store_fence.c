@@ -43,8 +43,7 @@ void store_fence_remove(struct store_actor *store, hf_id user)
 void store_fence_clear(struct store_actor *store)
 {
   struct store_fence *fence, *next;
-  HASH_ITER(hh, store->fences, fence, next)
-  {
+  HASH_ITER (hh, store->fences, fence, next) {
     HASH_DEL(store->fences, fence);
     rt_free(fence);
   }

@@ -11,9 +11,9 @@
 
 /* Allowed moves; rows: from, columns: to. */
 static const bool moves[3][3] = {
-    [PARTITION_CLOSED] = {[PARTITION_OPENING] = true},
-    [PARTITION_OPENING] = {[PARTITION_OPEN] = true, [PARTITION_CLOSED] = true},
-    [PARTITION_OPEN] = {[PARTITION_CLOSED] = true},
+  [PARTITION_CLOSED] = {[PARTITION_OPENING] = true},
+  [PARTITION_OPENING] = {[PARTITION_OPEN] = true, [PARTITION_CLOSED] = true},
+  [PARTITION_OPEN] = {[PARTITION_CLOSED] = true},
 };
 
 static void down_show(rt_ctx *ctx, const struct store_actor *store)
@@ -27,7 +27,7 @@ static void show(rt_ctx *ctx, const struct store_actor *store, const struct part
 {
   struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
   cluster->places[partition->number].open =
-      partition->state == PARTITION_OPEN && partition->owned && !partition->stale;
+    partition->state == PARTITION_OPEN && partition->owned && !partition->stale;
   down_show(ctx, store);
 }
 

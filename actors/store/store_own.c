@@ -25,12 +25,12 @@ static void partition_tell(rt_ctx *ctx, struct partition *partition)
     rt_id to = hf_partition_actor(told_kinds[i], partition->number);
     if (((unsigned)partition->untold >> i & 1u) != 0 &&
         rt_tell(ctx, to, partition->told_open ? HF_OPENED : HF_CLOSED, payload, sizeof payload) ==
-            RT_OK)
-      partition->untold &= (uint8_t)~(1u << i);
+          RT_OK)
+      partition->untold &= (uint8_t) ~(1u << i);
   }
   uint64_t number = partition->number;
-  if (partition->lost && rt_tell(ctx, hf_loop_actor(HF_KIND_KEEPER, 0), HF_LOST, &number,
-                                 sizeof number) == RT_OK)
+  if (partition->lost &&
+      rt_tell(ctx, hf_loop_actor(HF_KIND_KEEPER, 0), HF_LOST, &number, sizeof number) == RT_OK)
     partition->lost = false;
 }
 
@@ -136,15 +136,14 @@ static void release_step(rt_ctx *ctx, struct store_actor *store, struct partitio
     return;
   if (partition->state != PARTITION_OPEN)
     store_refuse_pending(ctx, store, partition, STORE_UNAVAILABLE);
-  if (partition->pending.count == 0 && !partition->flying &&
-      partition->state != PARTITION_OPENING)
+  if (partition->pending.count == 0 && !partition->flying && partition->state != PARTITION_OPENING)
     leave(ctx, store, partition);
 }
 
 void store_release(rt_ctx *ctx, struct store_actor *store, const rt_env *env)
 {
   struct partition *partition =
-      store_partition_of(store, (uint32_t)env->payload.u[0], rt_loop_count(ctx));
+    store_partition_of(store, (uint32_t)env->payload.u[0], rt_loop_count(ctx));
   release_answer(ctx, partition); /* an older ask: this one is what counts */
   partition->release_asker = env->from;
   partition->release_corr = env->corr;

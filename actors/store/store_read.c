@@ -174,7 +174,7 @@ static const struct partition *project_pick(struct store_actor *store)
 {
   for (unsigned i = 0; i < store->partitions_count; i++, store->project_next++) {
     const struct partition *partition =
-        &store->partitions[store->project_next % store->partitions_count];
+      &store->partitions[store->project_next % store->partitions_count];
     if (is_open(partition))
       return partition;
   }

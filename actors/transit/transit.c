@@ -33,10 +33,10 @@ enum drive_state { DRIVE_CREDITING, DRIVE_BOUNCING, DRIVE_MARKING, DRIVE_WAITING
 struct drive {
   hf_id id; /* of the transfer; hash key */
   struct store_transfer_row row;
-  uint8_t state;        /* enum drive_state */
-  uint8_t resume;       /* the state to go on with after waiting */
+  uint8_t state;  /* enum drive_state */
+  uint8_t resume; /* the state to go on with after waiting */
   unsigned failures;
-  struct hf_op *asking; /* ops that wait for the end, by ->next */
+  struct hf_op *asking;   /* ops that wait for the end, by ->next */
   struct store_unit unit; /* the mark */
   struct store_row mark;
   UT_hash_handle hh;
@@ -126,8 +126,8 @@ static void drive_submit(rt_ctx *ctx, struct transit_actor *transit, struct driv
 static void drive_mark(rt_ctx *ctx, struct transit_actor *transit, struct drive *drive)
 {
   unsigned partition = rt_id_shard(rt_self(ctx));
-  drive->mark = (struct store_row){
-      .table = STORE_T_TRANSFER, .action = STORE_UPDATE, .transfer = drive->row};
+  drive->mark =
+    (struct store_row){.table = STORE_T_TRANSFER, .action = STORE_UPDATE, .transfer = drive->row};
   drive->unit = (struct store_unit){.partition = partition,
                                     .tenure = cluster_tenure(ctx, partition),
                                     .rows = &drive->mark,
@@ -306,8 +306,7 @@ static void transit_closed(rt_ctx *ctx, struct transit_actor *transit)
 {
   struct drive *drive, *next;
   transit->open = false;
-  HASH_ITER(hh, transit->drives, drive, next)
-  {
+  HASH_ITER (hh, transit->drives, drive, next) {
     answer_asking(ctx, drive, HF_E_UNKNOWN_OUTCOME);
     if (drive->state == DRIVE_WAITING)
       drive_free(ctx, transit, drive);
@@ -381,8 +380,7 @@ static void transit_passivate(rt_ctx *ctx, void *state)
   struct transit_actor *transit = state;
   struct drive *drive, *next;
   (void)ctx;
-  HASH_ITER(hh, transit->drives, drive, next)
-  {
+  HASH_ITER (hh, transit->drives, drive, next) {
     HASH_DEL(transit->drives, drive);
     rt_free(drive);
   }
@@ -391,12 +389,12 @@ static void transit_passivate(rt_ctx *ctx, void *state)
 static const uint8_t transit_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, HF_KIND_PEER, 0};
 
 const rt_class hf_transit_class = {
-    .name = "transit",
-    .kind = HF_KIND_TRANSIT,
-    .state_bytes = sizeof(struct transit_actor),
-    .stash_max = 65536,
-    .may_ask = transit_may_ask,
-    .handle = transit_handle,
-    .idle = transit_idle,
-    .passivate = transit_passivate,
+  .name = "transit",
+  .kind = HF_KIND_TRANSIT,
+  .state_bytes = sizeof(struct transit_actor),
+  .stash_max = 65536,
+  .may_ask = transit_may_ask,
+  .handle = transit_handle,
+  .idle = transit_idle,
+  .passivate = transit_passivate,
 };

@@ -13,10 +13,10 @@
 
 /* Rows: from; columns: to. */
 static const bool moves[4][4] = {
-    [USER_COLD] = {[USER_LOADING] = true},
-    [USER_LOADING] = {[USER_READY] = true, [USER_COLD] = true},
-    [USER_READY] = {[USER_LOADING] = true, [USER_RECOVERING] = true},
-    [USER_RECOVERING] = {[USER_LOADING] = true, [USER_READY] = true},
+  [USER_COLD] = {[USER_LOADING] = true},
+  [USER_LOADING] = {[USER_READY] = true, [USER_COLD] = true},
+  [USER_READY] = {[USER_LOADING] = true, [USER_RECOVERING] = true},
+  [USER_RECOVERING] = {[USER_LOADING] = true, [USER_READY] = true},
 };
 
 void user_move(rt_ctx *ctx, struct user_actor *user, enum user_state state)
@@ -334,15 +334,15 @@ static void user_check(const void *state)
 static const uint8_t user_may_ask[] = {HF_KIND_STORE, 0};
 
 const rt_class hf_user_class = {
-    .name = "user",
-    .kind = HF_KIND_USER,
-    .state_bytes = sizeof(struct user_actor),
-    .stash_max = 16384,
-    .idle_us = 900u * 1000000u,
-    .may_ask = user_may_ask,
-    .load = user_load,
-    .handle = user_handle,
-    .idle = user_idle,
-    .passivate = user_passivate,
-    .check = user_check,
+  .name = "user",
+  .kind = HF_KIND_USER,
+  .state_bytes = sizeof(struct user_actor),
+  .stash_max = 16384,
+  .idle_us = 900u * 1000000u,
+  .may_ask = user_may_ask,
+  .load = user_load,
+  .handle = user_handle,
+  .idle = user_idle,
+  .passivate = user_passivate,
+  .check = user_check,
 };

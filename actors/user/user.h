@@ -16,22 +16,22 @@
 #define USER_RECENT 1u /* settled keys that are remembered: a quick retry needs no commit */
 
 enum user_state {
-  USER_COLD,       /* must be read from the store before it can answer */
-  USER_LOADING,    /* the read is under way; the gate is closed */
+  USER_COLD,    /* must be read from the store before it can answer */
+  USER_LOADING, /* the read is under way; the gate is closed */
   USER_READY,
   USER_RECOVERING, /* a commit did not take ops: waits until none is pending; gate closed */
 };
 
 enum op_state {
-  OP_NEW,      /* not judged, or to be judged again */
-  OP_WAITING,  /* for a read, for an op of the same key, or for another reversal */
-  OP_PENDING,  /* staged; with the store */
-  OP_DONE,     /* its fate is known; a group's head waits for the others */
+  OP_NEW,     /* not judged, or to be judged again */
+  OP_WAITING, /* for a read, for an op of the same key, or for another reversal */
+  OP_PENDING, /* staged; with the store */
+  OP_DONE,    /* its fate is known; a group's head waits for the others */
 };
 
 #define KEY_SET_INLINE 4u
 
-struct key_set { /* pending ops by key: open addressing, backward-shift deletion */
+struct key_set {        /* pending ops by key: open addressing, backward-shift deletion */
   struct hf_op **slots; /* the inline ones, or rt_alloc'ed */
   uint32_t size, count;
   struct hf_op *few[KEY_SET_INLINE];
@@ -41,7 +41,7 @@ struct op_list {
   struct hf_op *first, *last;
 };
 
-struct user_work { /* what a user needs only while something is under way */
+struct user_work {            /* what a user needs only while something is under way */
   struct ledger_user *staged; /* NULL, or staged_room */
   struct ledger_user staged_room;
   struct key_set keys;
@@ -56,11 +56,11 @@ struct user_work { /* what a user needs only while something is under way */
 
 struct user_actor {
   struct ledger_user committed;
-  struct user_work *work;  /* while a message is handled, and longer while it is not all empty */
-  uint32_t tenure;         /* of the partition (cluster.h) when `committed` was read */
-  uint8_t state;           /* enum user_state; moved by user_move only */
-  bool missing : 1;        /* no such user, when last read */
-  bool reload : 1;         /* recovering ends with a read of the journal */
+  struct user_work *work;   /* while a message is handled, and longer while it is not all empty */
+  uint32_t tenure;          /* of the partition (cluster.h) when `committed` was read */
+  uint8_t state;            /* enum user_state; moved by user_move only */
+  bool missing : 1;         /* no such user, when last read */
+  bool reload : 1;          /* recovering ends with a read of the journal */
   bool all_keys_recent : 1; /* every key this user ever used is in `recent` or `keys` */
   uint8_t recent_count, recent_next;
   struct hf_digest recent[USER_RECENT]; /* a ring */
@@ -112,8 +112,7 @@ void user_finish(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, enum hf
 /* The same for the op and every member of its group that is not done: with the error that each has,
  * or with one for all. */
 void user_finish_each(rt_ctx *ctx, struct user_actor *user, struct hf_op *head);
-void user_finish_all(rt_ctx *ctx, struct user_actor *user, struct hf_op *head,
-                     enum hf_error error);
+void user_finish_all(rt_ctx *ctx, struct user_actor *user, struct hf_op *head, enum hf_error error);
 /* Everything under way comes back, then the user is read anew; user_progress goes on with it. */
 void user_recover(rt_ctx *ctx, struct user_actor *user, bool reload);
 /* To be judged once the user is loaded or recovered; refused when nobody is about to do that. */

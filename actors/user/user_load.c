@@ -33,7 +33,7 @@ static void load_assets(struct ledger_user *ledger, const struct store_loaded_us
     for (; at > 0 && ledger->assets[at - 1u].asset > entry->asset; at--)
       ledger->assets[at] = ledger->assets[at - 1u];
     ledger->assets[at] = (struct ledger_asset){
-        .version = entry->version, .asset = entry->asset, .balance = entry->after};
+      .version = entry->version, .asset = entry->asset, .balance = entry->after};
   }
 }
 
@@ -43,17 +43,24 @@ static void load_holds(struct ledger_user *ledger, const struct store_loaded_use
     ledger->holds = rt_alloc(loaded->holds_count * sizeof *ledger->holds);
   for (size_t i = 0; i < loaded->holds_count; i++) {
     const struct store_hold_row *row = &loaded->holds[i];
-    ledger->holds[ledger->holds_count++] = (struct ledger_hold){
-        .id = row->id, .version = loaded->hold_versions[i], .expires_us = row->expires_us,
-        .amount = row->amount, .remaining = row->remaining, .asset = row->asset};
+    ledger->holds[ledger->holds_count++] = (struct ledger_hold){.id = row->id,
+                                                                .version = loaded->hold_versions[i],
+                                                                .expires_us = row->expires_us,
+                                                                .amount = row->amount,
+                                                                .remaining = row->remaining,
+                                                                .asset = row->asset};
   }
   if (loaded->blocks_count > 0)
     ledger->blocks = rt_alloc(loaded->blocks_count * sizeof *ledger->blocks);
   for (size_t i = 0; i < loaded->blocks_count; i++) {
     const struct store_block_row *row = &loaded->blocks[i];
-    ledger->blocks[ledger->blocks_count++] = (struct ledger_block){
-        .id = row->id, .version = loaded->block_versions[i], .amount = row->amount,
-        .remaining = row->remaining, .asset = row->asset, .bucket = row->bucket};
+    ledger->blocks[ledger->blocks_count++] =
+      (struct ledger_block){.id = row->id,
+                            .version = loaded->block_versions[i],
+                            .amount = row->amount,
+                            .remaining = row->remaining,
+                            .asset = row->asset,
+                            .bucket = row->bucket};
   }
 }
 

@@ -120,8 +120,8 @@ static void take_hold(const rt_ctx *ctx, struct hf_op *op, const struct store_re
   /* Open in the journal but not in memory: its resolution is on the way there. */
   bool expiring = hold->state == STORE_HOLD_OPEN && hold->expires_us != 0 &&
                   hold->expires_us <= user_wall_us(ctx);
-  op->command.fate = hold->state == STORE_HOLD_EXPIRED || expiring ? LEDGER_FATE_EXPIRED
-                                                                   : LEDGER_FATE_RESOLVED;
+  op->command.fate =
+    hold->state == STORE_HOLD_EXPIRED || expiring ? LEDGER_FATE_EXPIRED : LEDGER_FATE_RESOLVED;
 }
 
 static void take_block(struct hf_op *op, const struct store_request *request)

@@ -87,7 +87,7 @@ void user_retry(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
 void user_replay(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, struct store_op *known)
 {
   const struct hf_digest *request =
-      known->refused ? &known->outcome.request : &known->entries[0].request;
+    known->refused ? &known->outcome.request : &known->entries[0].request;
   if (!hf_digest_equal(request, &op->command.request)) {
     store_op_free(known);
     user_finish(ctx, user, op, HF_E_IDEMPOTENCY_CONFLICT);

@@ -37,7 +37,7 @@ static void command_complete(const rt_ctx *ctx, struct hf_op *op)
   if (op->asset_code[0] == '\0')
     return; /* the server's own commands name the asset by number */
   const struct store_asset_row *asset =
-      catalog_asset_by_code(catalog, op->asset_code, strlen(op->asset_code));
+    catalog_asset_by_code(catalog, op->asset_code, strlen(op->asset_code));
   command->asset_known = asset != NULL;
   command->asset = asset == NULL ? 0 : asset->id;
   command->scale = asset == NULL ? 0 : asset->scale;
@@ -58,7 +58,7 @@ static void effects_keep(struct hf_op *op, const struct ledger_result *result)
   size_t sizes_size = (count * sizeof(uint16_t) + 15u) & ~(size_t)15u;
   rt_free(op->effects);
   uint8_t *block =
-      rt_alloc(entries_size + rows_size + others_size + sizes_size + result->body.size);
+    rt_alloc(entries_size + rows_size + others_size + sizes_size + result->body.size);
   op->effects = block;
   struct store_unit *unit = &op->unit;
   unit->entries = (struct ledger_entry *)(void *)block;
@@ -92,12 +92,12 @@ static void effects_keep(struct hf_op *op, const struct ledger_result *result)
 static void unit_reset(const rt_ctx *ctx, const struct user_actor *user, struct hf_op *op)
 {
   op->unit = (struct store_unit){
-      .partition = hf_id_partition(op->user, hf_setup_of(ctx)->partition_bits),
-      .user = op->user,
-      .tenure = user->tenure,
-      .has_key = op->has_key,
-      /* A group must learn of all its known keys at once, because they decide over each other. */
-      .probe = op->has_key && (op->group_head != NULL || !user->all_keys_recent),
+    .partition = hf_id_partition(op->user, hf_setup_of(ctx)->partition_bits),
+    .user = op->user,
+    .tenure = user->tenure,
+    .has_key = op->has_key,
+    /* A group must learn of all its known keys at once, because they decide over each other. */
+    .probe = op->has_key && (op->group_head != NULL || !user->all_keys_recent),
   };
 }
 
@@ -105,13 +105,13 @@ static void outcome_set(struct hf_op *op, const struct user_actor *user, enum hf
 {
   op->unit.has_outcome = true;
   op->unit.outcome = (struct store_outcome){
-      .user = op->user,
-      .key = op->command.key,
-      .request = op->command.request,
-      .error = (uint16_t)error,
-      .type = op->command.type,
-      .version = user->work->staged->version,
-      .recorded_us = op->command.now_us,
+    .user = op->user,
+    .key = op->command.key,
+    .request = op->command.request,
+    .error = (uint16_t)error,
+    .type = op->command.type,
+    .version = user->work->staged->version,
+    .recorded_us = op->command.now_us,
   };
 }
 

@@ -269,8 +269,8 @@ static bool ask_partition(struct api_call *call, rt_id to, uint16_t op, void *pa
                           enum api_ask kind)
 {
   CHECK(call->allowed && call->resume != NULL);
-  const rt_status status = cluster_ask(call->loop->ctx, to, op, payload, api_deadline_us(call),
-                                       corr_of(kind, payload));
+  const rt_status status =
+    cluster_ask(call->loop->ctx, to, op, payload, api_deadline_us(call), corr_of(kind, payload));
   if (status == RT_FAIL)
     return ask(call, to, op, payload, kind);
   call->asks += status == RT_OK;

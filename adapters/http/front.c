@@ -268,8 +268,8 @@ static bool front_idle(const void *state)
   return open == 0 || rt_now_us(loop->ctx) >= loop->give_up_us;
 }
 
-static const uint8_t front_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, HF_KIND_USER, HF_KIND_NAMES,
-                                        HF_KIND_PEER, 0};
+static const uint8_t front_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, HF_KIND_USER,
+                                        HF_KIND_NAMES, HF_KIND_PEER,    0};
 
 const rt_class hf_front_class = {
   .name = "front",

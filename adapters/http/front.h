@@ -53,8 +53,8 @@ struct front_config { /* what it points to outlives the front door */
   struct front_rate key_rate;                 /* per service key; requests 0: none */
   struct front_rate address_rate;             /* per client address; requests 0: none */
   bool rate_loopback;                         /* the address rate counts loopback addresses too */
-  unsigned streams_max;       /* change streams that may be open, of all loops [1000] */
-  uint64_t stream_beat_us;    /* a stream that has nothing to say says that so often [15 s] */
+  unsigned streams_max;    /* change streams that may be open, of all loops [1000] */
+  uint64_t stream_beat_us; /* a stream that has nothing to say says that so often [15 s] */
   struct front_prover prover;
   const char *const *origins; /* allowed for browsers' cross-origin requests; exact */
   size_t origins_count;

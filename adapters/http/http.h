@@ -23,14 +23,23 @@ struct http_slice { /* bytes inside the exchange's own copy of the request; not 
 };
 
 enum http_method {
-  HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS, HTTP_OTHER
+  HTTP_GET,
+  HTTP_HEAD,
+  HTTP_POST,
+  HTTP_PUT,
+  HTTP_PATCH,
+  HTTP_DELETE,
+  HTTP_OPTIONS,
+  HTTP_OTHER
 };
 
 #define HTTP_FIELDS_MAX 100
 #define HTTP_PATH_PARAMS_MAX 4
 #define HTTP_QUERY_MAX 32
 
-struct http_field { struct http_slice name, value; };
+struct http_field {
+  struct http_slice name, value;
+};
 
 struct http_request {
   enum http_method method;
@@ -38,7 +47,7 @@ struct http_request {
   struct http_slice query; /* undecoded, without '?' */
   struct http_slice body;
   uint16_t fields_count;
-  uint8_t version_minor;   /* 0 or 1 */
+  uint8_t version_minor; /* 0 or 1 */
   bool keep_alive;
   struct http_field fields[HTTP_FIELDS_MAX]; /* names as sent; compare without case */
 };
@@ -110,21 +119,21 @@ void http_stream_end(struct http_exchange *exchange);
 
 /* ---- server ---------------------------------------------------------------------------------- */
 
-struct http_limits { /* defaults in brackets; every one is configurable */
-  size_t line_max;               /* request line [8 KiB]: 414 */
-  size_t head_max;               /* header block [16 KiB], 100 fields: 431 */
-  size_t body_max;               /* largest of any route [8 MiB]: 413 */
-  unsigned pipeline_max;         /* exchanges in flight per connection [64]: stop reading */
-  unsigned connections_max;      /* per loop [10000]: 503 + close */
-  unsigned per_address_max;      /* per loop [100]; loopback exempt unless loopback_capped */
-  unsigned requests_max;         /* per connection [0: no limit; the last says Connection: close] */
+struct http_limits {        /* defaults in brackets; every one is configurable */
+  size_t line_max;          /* request line [8 KiB]: 414 */
+  size_t head_max;          /* header block [16 KiB], 100 fields: 431 */
+  size_t body_max;          /* largest of any route [8 MiB]: 413 */
+  unsigned pipeline_max;    /* exchanges in flight per connection [64]: stop reading */
+  unsigned connections_max; /* per loop [10000]: 503 + close */
+  unsigned per_address_max; /* per loop [100]; loopback exempt unless loopback_capped */
+  unsigned requests_max;    /* per connection [0: no limit; the last says Connection: close] */
   bool loopback_capped;
-  uint64_t head_timeout_us;      /* first byte to end of head [10 s]: 408 */
-  uint64_t body_timeout_us;      /* [30 s]: 408 */
-  uint64_t handler_timeout_us;   /* [10 s]: 503 `timeout`; a later reply is dropped */
-  uint64_t idle_timeout_us;      /* between requests [75 s]: silent close */
-  uint64_t write_timeout_us;     /* a reply that the peer does not read [30 s]: reset */
-  size_t write_buffer_max;       /* bytes queued per connection [1 MiB]: stop reading */
+  uint64_t head_timeout_us;    /* first byte to end of head [10 s]: 408 */
+  uint64_t body_timeout_us;    /* [30 s]: 408 */
+  uint64_t handler_timeout_us; /* [10 s]: 503 `timeout`; a later reply is dropped */
+  uint64_t idle_timeout_us;    /* between requests [75 s]: silent close */
+  uint64_t write_timeout_us;   /* a reply that the peer does not read [30 s]: reset */
+  size_t write_buffer_max;     /* bytes queued per connection [1 MiB]: stop reading */
 };
 void http_limits_default(struct http_limits *ret_limits);
 
@@ -141,8 +150,8 @@ struct http_observer {
  * others. Loop thread. NULL and errno on failure. */
 struct http_loop *http_loop_new(rt_ctx *ctx, const char *host, uint16_t port,
                                 const struct http_limits *limits, http_handler handler,
-                                http_head_check head_check,
-                                const struct http_observer *observer, void *user);
+                                http_head_check head_check, const struct http_observer *observer,
+                                void *user);
 uint16_t http_loop_port(const struct http_loop *loop);
 rt_ctx *http_loop_ctx(const struct http_loop *loop);
 void *http_loop_user(const struct http_loop *loop);

@@ -89,7 +89,7 @@ enum route_produces { ROUTE_JSON, ROUTE_TEXT, ROUTE_PAGE, ROUTE_LINES };
     "Feature flags of this server", api_flags_get)                                                 \
   X(LIVEZ, GET, "/livez", PUBLIC, 0, NULL, 0, NONE, "verbose", JSON, "Health", 200, "system",      \
     "The process answers", api_livez_get)                                                          \
-  X(READYZ, GET, "/readyz", PUBLIC, 0, NULL, 0, NONE, "verbose partition", JSON, "Health", 200,   \
+  X(READYZ, GET, "/readyz", PUBLIC, 0, NULL, 0, NONE, "verbose partition", JSON, "Health", 200,    \
     "system", "The server takes requests; or: has the partition", api_readyz_get)                  \
   X(METRICS, GET, "/metrics", PUBLIC, 0, NULL, 0, NONE, "", TEXT, NULL, 200, "system",             \
     "Metrics in Prometheus' text format", api_metrics_get)                                         \

@@ -38,8 +38,8 @@ static void add_patience(struct lease *lease, struct pg_round *round,
   char text[24];
   if (wish->patience_us == 0)
     return;
-  int size = snprintf(text, sizeof text, "%llums",
-                      (unsigned long long)(wish->patience_us / 1000u + 1u));
+  int size =
+    snprintf(text, sizeof text, "%llums", (unsigned long long)(wish->patience_us / 1000u + 1u));
   add(lease, round, PG_LEASE_PATIENCE, STEP_NONE);
   pg_arg_text(round, text, (size_t)size);
 }

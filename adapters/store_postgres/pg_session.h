@@ -71,8 +71,8 @@ struct pg_session {
   bool prepared[PG_STATEMENT_COUNT];
   bool refused[PG_STATEMENT_COUNT]; /* it could not be prepared, and was not since */
   unsigned unprepared;              /* how many of them */
-  struct pg_round round; /* scratch: libpq copies it */
-  char why[256];         /* it last failed, for a person; no password in it */
+  struct pg_round round;            /* scratch: libpq copies it */
+  char why[256];                    /* it last failed, for a person; no password in it */
 };
 
 void pg_session_init(struct pg_session *session, const struct pg_session_config *config,

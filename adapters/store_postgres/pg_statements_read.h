@@ -103,8 +103,8 @@
 
 #define PG_STATEMENTS_READ(X)                                                                      \
   X(LOAD_USER, PG_SQL_LOAD_USER)                                                                   \
-  X(ENTRIES_OF_VERSIONS, PG_SQL_EACH("journal", PG_ENTRY_COLUMNS,                                  \
-                                     "user_id=$2 AND version=e.key", "$3"))                        \
+  X(ENTRIES_OF_VERSIONS,                                                                           \
+    PG_SQL_EACH("journal", PG_ENTRY_COLUMNS, "user_id=$2 AND version=e.key", "$3"))                \
   X(ENTRY_NEWEST, "SELECT " PG_ENTRY_COLUMNS " FROM journal WHERE partition=$1 AND user_id=$2 "    \
                   "ORDER BY version DESC LIMIT 1")                                                 \
   X(ENTRIES_BEFORE, "SELECT " PG_ENTRY_COLUMNS " FROM journal WHERE partition=$1 AND user_id=$2 "  \
@@ -116,10 +116,9 @@
   X(KEY_ENTRY, "SELECT seq FROM journal WHERE partition=$1 AND user_id=$2 AND key=$3")             \
   X(KEY_OUTCOME, "SELECT " PG_OUTCOME_COLUMNS " FROM outcomes WHERE partition=$1 AND user_id=$2 "  \
                  "AND key=$3")                                                                     \
-  X(METADATA_OF, PG_SQL_EACH("entry_metadata", "op,json,salt", "op=e.key", "$2")                   \
-                 " ORDER BY op")                                                                   \
-  X(REVERSALS_OF, PG_SQL_EACH("reversals", "original,op,amount", "original=e.key", "$2")           \
-                  " ORDER BY original,op")                                                         \
+  X(METADATA_OF, PG_SQL_EACH("entry_metadata", "op,json,salt", "op=e.key", "$2") " ORDER BY op")   \
+  X(REVERSALS_OF, PG_SQL_EACH("reversals", "original,op,amount", "original=e.key",                 \
+                              "$2") " ORDER BY original,op")                                       \
   X(BACKDATED_AFTER, "SELECT seq,asset,source,target,amount FROM backdated WHERE partition=$1 "    \
                      "AND user_id=$2 AND seq>$3 AND effective_us<=$4 ORDER BY seq LIMIT $5")       \
   X(USER_GET, "SELECT " PG_USER_COLUMNS " FROM users WHERE partition=$1 AND id=$2")                \
@@ -164,13 +163,12 @@
   X(LEASE_NODES, "SELECT id,address,takes,beat FROM nodes ORDER BY id")                            \
   X(LEASE_OWNERS, "SELECT p.partition,n.id FROM partitions p LEFT JOIN nodes n ON n.id=p.owner "   \
                   "ORDER BY p.partition")                                                          \
-  X(CATALOG_REVISION, "SELECT value::bigint," PG_SQL_INCARNATION                                   \
-                      " FROM meta WHERE key='catalog_revision'")                                   \
+  X(CATALOG_REVISION,                                                                              \
+    "SELECT value::bigint," PG_SQL_INCARNATION " FROM meta WHERE key='catalog_revision'")          \
   X(PROJECT_MARK, "SELECT seq FROM projection_marks WHERE partition=$1")                           \
   X(PROJECT_WRITE, PG_SQL_PROJECT_WRITE)
 
 /* Those that read a whole table on purpose: a handful of rows, or at a burial one per partition. */
-#define PG_STATEMENTS_WHOLE(X)                                                                     \
-  X(ASSETS) X(KEYS) X(LEASE_BURY) X(LEASE_NODES) X(LEASE_OWNERS)
+#define PG_STATEMENTS_WHOLE(X) X(ASSETS) X(KEYS) X(LEASE_BURY) X(LEASE_NODES) X(LEASE_OWNERS)
 
 #endif

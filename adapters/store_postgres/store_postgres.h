@@ -10,17 +10,17 @@
 #include "adapters/store/store_admin.h"
 
 struct store_postgres_config {
-  const char *dsn;          /* URI or keyword string of libpq; sslmode and so on are in it */
-  const char *replica_dsn;  /* history reads go there while its lag is small; NULL or "": none */
-  uint64_t replica_lag_us;  /* more lag than this: the primary is read instead */
-  uint64_t node;            /* names the sessions, "holdfast-<hex>"; 0: the command line */
-  unsigned partition_bits;  /* used when the schema is made; else what it was made with */
-  unsigned commits;         /* commit sessions per loop, 1..16: the port's window */
-  unsigned readers;         /* read sessions per loop, 1..16 */
+  const char *dsn;         /* URI or keyword string of libpq; sslmode and so on are in it */
+  const char *replica_dsn; /* history reads go there while its lag is small; NULL or "": none */
+  uint64_t replica_lag_us; /* more lag than this: the primary is read instead */
+  uint64_t node;           /* names the sessions, "holdfast-<hex>"; 0: the command line */
+  unsigned partition_bits; /* used when the schema is made; else what it was made with */
+  unsigned commits;        /* commit sessions per loop, 1..16: the port's window */
+  unsigned readers;        /* read sessions per loop, 1..16 */
   uint64_t connect_timeout_us;
   uint64_t statement_timeout_us;
   uint64_t lock_timeout_us;
-  bool migrate;             /* apply migrations; false: refuse an old schema */
+  bool migrate; /* apply migrations; false: refuse an old schema */
   void (*log)(void *arg, int level, const char *component, const char *text);
   void *log_arg;
 };

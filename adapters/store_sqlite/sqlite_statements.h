@@ -131,7 +131,6 @@
   X(LAST, "SELECT max(seq) FROM journal_%u")
 
 /* Statements that read a whole table on purpose: small tables, and the offline checks. */
-#define SQLITE_SCANS(X)                                                                            \
-  X(ASSET_EACH) X(KEY_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH)
+#define SQLITE_SCANS(X) X(ASSET_EACH) X(KEY_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH)
 
 #endif

@@ -147,7 +147,7 @@ static size_t commits_wanted(const struct options *options)
 
 static struct options options_parse(int count, char **arguments)
 {
-  struct options options = { .batch = 128, .users = 10000, .connections = 2, .seconds = 3.0 };
+  struct options options = {.batch = 128, .users = 10000, .connections = 2, .seconds = 3.0};
   for (int i = 1; i < count; i += 2) {
     const char *name = arguments[i], *value = i + 1 < count ? arguments[i + 1] : NULL;
     if (strcmp(name, "--dsn") == 0 && value != NULL)
@@ -180,17 +180,19 @@ int main(int count, char **arguments)
   static struct share shares[CONNECTIONS_MAX];
   struct options options = options_parse(count, arguments);
   loop.options = &options;
-  struct store_postgres_config config = { .dsn = options.dsn, .migrate = true, .commits = 1,
-                                          .readers = 1,
-                                          .partition_bits = HF_PARTITION_BITS_DEFAULT,
-                                          .connect_timeout_us = 5000000,
-                                          .statement_timeout_us = 30000000,
-                                          .lock_timeout_us = 10000000 };
+  struct store_postgres_config config = {.dsn = options.dsn,
+                                         .migrate = true,
+                                         .commits = 1,
+                                         .readers = 1,
+                                         .partition_bits = HF_PARTITION_BITS_DEFAULT,
+                                         .connect_timeout_us = 5000000,
+                                         .statement_timeout_us = 30000000,
+                                         .lock_timeout_us = 10000000};
   struct store_engine *engine = NULL;
   char why[256] = "";
   if (store_postgres_open(&config, &engine, why) != HF_OK)
     limit_fail("--dsn", why);
-  struct pg_database database = { .partition_bits = engine->partition_bits };
+  struct pg_database database = {.partition_bits = engine->partition_bits};
   size_t commits = commits_wanted(&options);
   for (unsigned i = 0; i < options.connections; i++) {
     limit_init(&shares[i].limit, engine, i, (unsigned)options.connections, options.users, false);

@@ -15,8 +15,8 @@
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "bench/limit/common/limit_stage.h"
 
-#define STAGE_OPS 4096u                    /* prepared at a time, outside of the measured time */
-#define CACHE_BYTES (256u << 20)           /* as the server's default */
+#define STAGE_OPS 4096u          /* prepared at a time, outside of the measured time */
+#define CACHE_BYTES (256u << 20) /* as the server's default */
 
 struct options {
   const char *dir;
@@ -30,9 +30,11 @@ static struct store_engine *store_open(const struct options *options)
   char path[4096], why[256] = "";
   if (snprintf(path, sizeof path, "%s/limit.db", options->dir) >= (int)sizeof path)
     limit_fail("--dir", "too long");
-  struct store_sqlite_config config = { .path = path, .migrate = true, .readers = 1,
-                                        .partition_bits = HF_PARTITION_BITS_DEFAULT,
-                                        .cache_bytes = CACHE_BYTES };
+  struct store_sqlite_config config = {.path = path,
+                                       .migrate = true,
+                                       .readers = 1,
+                                       .partition_bits = HF_PARTITION_BITS_DEFAULT,
+                                       .cache_bytes = CACHE_BYTES};
   struct store_engine *engine = NULL;
   if (store_sqlite_open(&config, &engine, why) != HF_OK)
     limit_fail(path, why);
@@ -70,7 +72,7 @@ static void measure(struct limit *limit, const struct options *options)
 
 static struct options options_parse(int count, char **arguments)
 {
-  struct options options = { .batch = 128, .users = 1000, .seconds = 3.0 };
+  struct options options = {.batch = 128, .users = 1000, .seconds = 3.0};
   for (int i = 1; i < count; i++) {
     const char *name = arguments[i], *value = i + 1 < count ? arguments[i + 1] : NULL;
     if (strcmp(name, "--probe") == 0) {

@@ -40,12 +40,12 @@ struct connection {
   int fd; /* -1: closed, to be opened again */
   unsigned index;
   unsigned in_flight;
-  unsigned first; /* oldest flight in the ring */
-  bool queued;    /* waits in the ring of idle connections (open loop) */
+  unsigned first;         /* oldest flight in the ring */
+  bool queued;            /* waits in the ring of idle connections (open loop) */
   struct flight *flights; /* plan->pipeline of them */
-  char *in;       /* the beginning of a reply that is not complete */
+  char *in;               /* the beginning of a reply that is not complete */
   size_t in_size, in_room;
-  char *out;      /* what the kernel did not take yet */
+  char *out; /* what the kernel did not take yet */
   size_t out_at, out_size;
 };
 
@@ -55,17 +55,17 @@ struct generator {
   struct generator_result *result;
   int epoll;
   unsigned in_flight;
-  unsigned closed;         /* connections with fd -1 */
-  bool opened_once;        /* all connections were open at the start */
-  uint64_t retry_ns;       /* when closed connections are tried again */
-  uint64_t next_ns;        /* open loop: when the first unsent request is due */
-  double next_exact_ns;    /* the same without rounding, relative to start_ns */
+  unsigned closed;      /* connections with fd -1 */
+  bool opened_once;     /* all connections were open at the start */
+  uint64_t retry_ns;    /* when closed connections are tried again */
+  uint64_t next_ns;     /* open loop: when the first unsent request is due */
+  double next_exact_ns; /* the same without rounding, relative to start_ns */
   struct random random;
   struct connection *connections;
   struct connection **idle; /* ring of plan->connections places */
   unsigned idle_first, idle_count;
-  char *requests;          /* one burst of a connection is built here */
-  char *shared_in;         /* replies are read here unless a beginning is already stored */
+  char *requests;  /* one burst of a connection is built here */
+  char *shared_in; /* replies are read here unless a beginning is already stored */
 };
 
 /* ---- idle connections, arrivals -------------------------------------------------------------- */
@@ -133,12 +133,12 @@ static bool connection_open(struct generator *generator, struct connection *conn
   if (fd < 0)
     fail("socket: %s", strerror(errno));
   /* The connect blocks, bounded by this time; afterwards nothing on the socket does. */
-  struct timeval limit = { .tv_sec = 5 };
+  struct timeval limit = {.tv_sec = 5};
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                               .data.ptr = connection };
+  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                              .data.ptr = connection};
   if (connect(fd, (const struct sockaddr *)&plan->address, plan->address_size) != 0 ||
       epoll_ctl(generator->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
     int error = errno;
@@ -190,7 +190,7 @@ static void flight_add(struct generator *generator, struct connection *connectio
                        uint64_t start_ns, uint32_t tag)
 {
   unsigned place = (connection->first + connection->in_flight) % generator->plan->pipeline;
-  connection->flights[place] = (struct flight){ .start_ns = start_ns, .tag = tag };
+  connection->flights[place] = (struct flight){.start_ns = start_ns, .tag = tag};
   connection->in_flight++;
   generator->in_flight++;
 }
@@ -270,9 +270,8 @@ static void reply_take(struct generator *generator, struct connection *connectio
 
   const char *body = bytes + reply->head_size;
   size_t body_size = reply->size - reply->head_size;
-  struct verdict verdict =
-      generator->script->judge(generator->script->state, connection->index, flight.tag,
-                               reply->status, body, body_size);
+  struct verdict verdict = generator->script->judge(generator->script->state, connection->index,
+                                                    flight.tag, reply->status, body, body_size);
   if (!verdict.expected)
     unexpected_keep(result, reply->status, body, body_size);
   uint64_t progress = atomic_load_explicit(&result->progress, memory_order_relaxed);
@@ -460,8 +459,8 @@ static void generator_loop(struct generator *generator)
         arrivals_send(generator, now_ns);
     }
     uint64_t wait_ns = sleep_ns(generator, now_ns);
-    struct timespec wait = { .tv_sec = (time_t)(wait_ns / MOMENT_S),
-                             .tv_nsec = (long)(wait_ns % MOMENT_S) };
+    struct timespec wait = {.tv_sec = (time_t)(wait_ns / MOMENT_S),
+                            .tv_nsec = (long)(wait_ns % MOMENT_S)};
     int count = epoll_pwait2(generator->epoll, events, EVENTS_MAX, &wait, NULL);
     if (count < 0 && errno != EINTR)
       fail("epoll_pwait2: %s", strerror(errno));
@@ -542,7 +541,7 @@ void generator_run(const struct generator_plan *plan, const struct script *scrip
 {
   CHECK(plan->connections > 0 && plan->connections <= GENERATOR_CONNECTIONS_MAX);
   CHECK(plan->pipeline > 0 && plan->pipeline <= GENERATOR_PIPELINE_MAX);
-  struct generator generator = { .plan = plan, .script = script, .result = result };
+  struct generator generator = {.plan = plan, .script = script, .result = result};
   /* The default slack of 50 us would be added to each scheduled time of an open loop. */
   prctl(PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul);
   generator_init(&generator, plan);

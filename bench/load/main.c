@@ -36,7 +36,7 @@ static void address_find(const char *target, struct generator_plan *plan, char *
   char name[256], port[16];
   snprintf(name, sizeof name, "%.*s", (int)(colon - host), host);
   snprintf(port, sizeof port, "%.*s", (int)(size - (size_t)(colon - host) - 1), colon + 1);
-  struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
   int status = getaddrinfo(name, port, &hints, &found);
   if (status != 0)
     fail("%s: %s", target, gai_strerror(status));
@@ -47,7 +47,7 @@ static void address_find(const char *target, struct generator_plan *plan, char *
 
 static enum choice_kind choice_parse(const char *text)
 {
-  static const char *const names[] = { "uniform", "zipf", "hot", "each" };
+  static const char *const names[] = {"uniform", "zipf", "hot", "each"};
   for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
     if (strcmp(text, names[i]) == 0)
       return (enum choice_kind)i;
@@ -87,9 +87,15 @@ static void workload_configure(const struct options *options, const char *host,
                                struct workload_config *config)
 {
   *config = (struct workload_config){
-    .host = host, .access_key = options->key, .asset = options->asset, .amount = options->amount,
-    .fixed_path = options->path, .refusals = options->refusals, .batch = (unsigned)options->batch,
-    .choice = choice_parse(options->choice), .seed = (uint64_t)options->seed,
+    .host = host,
+    .access_key = options->key,
+    .asset = options->asset,
+    .amount = options->amount,
+    .fixed_path = options->path,
+    .refusals = options->refusals,
+    .batch = (unsigned)options->batch,
+    .choice = choice_parse(options->choice),
+    .seed = (uint64_t)options->seed,
   };
   if (!workload_mix_parse(options->mix, &config->mix))
     fail("--mix: %s is not a list of kinds with weights; see --help", options->mix);
@@ -126,13 +132,15 @@ int main(int count, char **arguments)
   struct options options;
   options_parse(count, arguments, &options);
   signal(SIGPIPE, SIG_IGN);
-  struct process_set servers = { 0 }, stores = { 0 };
+  struct process_set servers = {0}, stores = {0};
   if (options.store_pid != NULL && !process_set_parse(options.store_pid, &stores))
     fail("--store-pid: %s is not a list of process ids", options.store_pid);
   if (options.server_pid != NULL && !process_set_parse(options.server_pid, &servers))
     fail("--server-pid: %s is not a list of process ids", options.server_pid);
   struct runner_config runner = {
-    .threads = (unsigned)options.threads, .servers = &servers, .stores = &stores,
+    .threads = (unsigned)options.threads,
+    .servers = &servers,
+    .stores = &stores,
     .warmup_ns = (uint64_t)(options.warmup * 1e9),
     .duration_ns = (uint64_t)(options.duration * 1e9),
   };
@@ -151,13 +159,17 @@ int main(int count, char **arguments)
 
   /* Keys and external ids must be new to the server in every run. */
   uint64_t run = moment_now_ns() / MOMENT_US ^ (uint64_t)getpid() << 20;
-  run = random_next(&(struct random){ .state = run | 1 }) >> 20 & 0x7fffffffu;
-  struct setup_config setup = { .address = runner.plan, .host = host, .access_key = options.key,
-                                .asset = options.asset, .scale = (unsigned)options.scale,
-                                .servers = &servers, .run = run };
+  run = random_next(&(struct random){.state = run | 1}) >> 20 & 0x7fffffffu;
+  struct setup_config setup = {.address = runner.plan,
+                               .host = host,
+                               .access_key = options.key,
+                               .asset = options.asset,
+                               .scale = (unsigned)options.scale,
+                               .servers = &servers,
+                               .run = run};
   setup.address.rate_per_s = 0.0;
-  struct users users = { 0 };
-  struct output_setup rates = { 0 };
+  struct users users = {0};
+  struct output_setup rates = {0};
   users_prepare(&options, &setup, &users, &rates);
   struct runner_result *result = fail_calloc(1, sizeof *result);
   load_run(&options, &config, &users, &runner, run, result);

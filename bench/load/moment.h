@@ -26,8 +26,8 @@ static inline void moment_wait_until(uint64_t until_ns)
   uint64_t now_ns = moment_now_ns();
   if (now_ns >= until_ns)
     return;
-  struct timespec left = { .tv_sec = (time_t)((until_ns - now_ns) / MOMENT_S),
-                           .tv_nsec = (long)((until_ns - now_ns) % MOMENT_S) };
+  struct timespec left = {.tv_sec = (time_t)((until_ns - now_ns) / MOMENT_S),
+                          .tv_nsec = (long)((until_ns - now_ns) % MOMENT_S)};
   (void)ppoll(NULL, 0, &left, NULL);
 }
 

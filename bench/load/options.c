@@ -17,18 +17,24 @@ struct option {
   const char *name;
   enum option_kind kind;
   size_t offset;
-  double number, min, max;  /* OPTION_NUMBER: default and range */
-  const char *text;         /* OPTION_TEXT: default, may be NULL */
-  const char *environment;  /* where the default comes from when that is set, or NULL */
+  double number, min, max; /* OPTION_NUMBER: default and range */
+  const char *text;        /* OPTION_TEXT: default, may be NULL */
+  const char *environment; /* where the default comes from when that is set, or NULL */
   const char *help;
 };
 
 #define TEXT(field, name, value, variable, prose)                                                  \
-  { name, OPTION_TEXT, offsetof(struct options, field), 0, 0, 0, value, variable, prose }
+  {                                                                                                \
+    name, OPTION_TEXT, offsetof(struct options, field), 0, 0, 0, value, variable, prose            \
+  }
 #define NUMBER(field, name, value, low, high, prose)                                               \
-  { name, OPTION_NUMBER, offsetof(struct options, field), value, low, high, NULL, NULL, prose }
+  {                                                                                                \
+    name, OPTION_NUMBER, offsetof(struct options, field), value, low, high, NULL, NULL, prose      \
+  }
 #define FLAG(field, name, prose)                                                                   \
-  { name, OPTION_FLAG, offsetof(struct options, field), 0, 0, 0, NULL, NULL, prose }
+  {                                                                                                \
+    name, OPTION_FLAG, offsetof(struct options, field), 0, 0, 0, NULL, NULL, prose                 \
+  }
 
 static const struct option table[] = {
   TEXT(target, "target", "http://127.0.0.1:8080", NULL, "http://HOST:PORT of the server"),
@@ -118,7 +124,7 @@ static const struct option *option_find(const char *argument)
 
 void options_parse(int count, char **arguments, struct options *ret_options)
 {
-  struct options options = { 0 };
+  struct options options = {0};
   for (size_t i = 0; i < TABLE_COUNT; i++)
     default_set(&table[i], &options);
   for (int i = 1; i < count; i++) {

@@ -10,7 +10,7 @@ struct options {
   const char *target, *key, *server_pid, *store_pid, *mix, *choice, *arrivals;
   const char *users_file, *users_out, *fund, *amount, *asset, *path;
   double connections, pipeline, threads, rate, warmup, duration, batch, users, refusals, seed,
-      scale;
+    scale;
   bool json, help;
 };
 

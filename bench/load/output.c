@@ -66,9 +66,9 @@ static void text_json(const char *text)
 static void percentiles_json(const struct histogram *latencies)
 {
   /* One step per half decade of "how many are slower", as far as the count carries. */
-  static const double shares[] = { 0.0,   0.1,   0.25,   0.5,    0.684,   0.75,    0.9,   0.95,
-                                   0.975, 0.99,  0.995,  0.9975, 0.999,   0.9995,  0.99975,
-                                   0.9999, 0.99995, 0.99999, 1.0 };
+  static const double shares[] = {0.0,     0.1,    0.25,    0.5,     0.684,  0.75,  0.9,
+                                  0.95,    0.975,  0.99,    0.995,   0.9975, 0.999, 0.9995,
+                                  0.99975, 0.9999, 0.99995, 0.99999, 1.0};
   printf("\"percentiles\":[");
   for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
     printf("%s[%.7g,%llu]", i > 0 ? "," : "", shares[i] * 100.0,
@@ -106,8 +106,8 @@ void output_json(const struct options *options, const struct runner_result *resu
   if (result->stores_cpu_s > 0.0)
     printf(",\"store_cpu_us_per_op\":%.3f", per(result->stores_cpu_s * 1e6, ops_of(result)));
   printf(",\"generator_cpu_us_per_op\":%.3f", per(result->self_cpu_s * 1e6, ops_of(result)));
-  printf(",\"resident_kb_before\":%llu,\"resident_kb_after\":%llu",
-         (ull)result->resident_kb_before, (ull)result->resident_kb_after);
+  printf(",\"resident_kb_before\":%llu,\"resident_kb_after\":%llu", (ull)result->resident_kb_before,
+         (ull)result->resident_kb_after);
   printf(",\"statuses\":{");
   const char *comma = "";
   for (unsigned status = 0; status < GENERATOR_STATUS_MAX; status++) {

@@ -23,7 +23,7 @@ static size_t mark_width(char mark)
 
 static void mark_note(struct piece *piece, char mark, size_t at)
 {
-  size_t *places[] = { &piece->key_at, &piece->user_at, &piece->to_at, &piece->hold_at };
+  size_t *places[] = {&piece->key_at, &piece->user_at, &piece->to_at, &piece->hold_at};
   size_t *place = places[mark - 1];
   CHECK(at > 0 && *place == 0);
   *place = at;
@@ -31,7 +31,7 @@ static void mark_note(struct piece *piece, char mark, size_t at)
 
 static void piece_from_text(struct piece *piece, const char *text)
 {
-  *piece = (struct piece){ 0 };
+  *piece = (struct piece){0};
   size_t size = 0;
   for (const char *at = text; *at != '\0'; at++)
     size += mark_width(*at) > 0 ? mark_width(*at) : 1;
@@ -88,8 +88,8 @@ void piece_with_head(struct piece *piece, struct piece *body, size_t more, const
   size_t head_size = piece->size;
   piece_pad(piece, head_size + body->size);
   memcpy(piece->bytes + head_size, body->bytes, body->size);
-  size_t *places[] = { &piece->key_at, &piece->user_at, &piece->to_at, &piece->hold_at };
-  size_t body_places[] = { body->key_at, body->user_at, body->to_at, body->hold_at };
+  size_t *places[] = {&piece->key_at, &piece->user_at, &piece->to_at, &piece->hold_at};
+  size_t body_places[] = {body->key_at, body->user_at, body->to_at, body->hold_at};
   for (size_t i = 0; i < 4; i++) {
     if (body_places[i] == 0)
       continue;
@@ -102,5 +102,5 @@ void piece_with_head(struct piece *piece, struct piece *body, size_t more, const
 void piece_deinit(struct piece *piece)
 {
   free(piece->bytes);
-  *piece = (struct piece){ 0 };
+  *piece = (struct piece){0};
 }

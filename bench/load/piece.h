@@ -24,14 +24,13 @@ struct piece {
 };
 
 /* Builds the text with its marks; ends the process when memory is out. Freed with piece_deinit. */
-void piece_init(struct piece *piece, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void piece_init(struct piece *piece, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Makes the piece `size` bytes long with spaces at its end. */
 void piece_pad(struct piece *piece, size_t size);
 /* The same piece with a request head before it; `body` is consumed. The head ends with the empty
  * line and says how long the body is: body->size and `more` bytes that are sent after it. */
 void piece_with_head(struct piece *piece, struct piece *body, size_t more, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+  __attribute__((format(printf, 4, 5)));
 void piece_deinit(struct piece *piece);
 
 #endif

@@ -10,7 +10,7 @@
 
 bool process_set_parse(const char *text, struct process_set *ret_set)
 {
-  struct process_set set = { 0 };
+  struct process_set set = {0};
   while (*text != '\0') {
     char *end = NULL;
     long pid = strtol(text, &end, 10);
@@ -75,7 +75,7 @@ static uint64_t statm_resident_kb(long pid)
 
 struct process_cost process_set_cost(const struct process_set *set)
 {
-  struct process_cost cost = { 0 };
+  struct process_cost cost = {0};
   CHECK(set->count <= PROCESS_PIDS_MAX);
   for (unsigned i = 0; i < set->count; i++) {
     cost.cpu_s += stat_cpu_s(set->pids[i], false);

@@ -16,7 +16,7 @@ static inline struct random random_seeded(uint64_t seed)
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
   z ^= z >> 31;
-  return (struct random){ .state = z != 0 ? z : 1 };
+  return (struct random){.state = z != 0 ? z : 1};
 }
 
 static inline uint64_t random_next(struct random *random)

@@ -48,7 +48,7 @@ static bool fields_parse(const char *at, const char *end, size_t *ret_body, bool
 
 enum reply_state reply_parse(const char *bytes, size_t size, struct reply *ret)
 {
-  *ret = (struct reply){ .keep_alive = true };
+  *ret = (struct reply){.keep_alive = true};
   if (size < 16)
     return REPLY_MORE;
   if (memcmp(bytes, "HTTP/1.1 ", 9) != 0)

@@ -20,16 +20,16 @@ struct runner_config {
   uint64_t duration_ns;
   const struct process_set *servers;
   const struct process_set *stores; /* with their children; NULL: none */
-  const char *label;          /* for the progress line */
-  uint64_t expected;          /* replies until the script is exhausted, 0: unknown */
+  const char *label;                /* for the progress line */
+  uint64_t expected;                /* replies until the script is exhausted, 0: unknown */
 };
 
 struct runner_result {
   struct generator_result totals;
-  double seconds;             /* of the window */
-  double self_cpu_s;          /* inside the window */
-  double servers_cpu_s;       /* inside the window */
-  double stores_cpu_s;        /* inside the window */
+  double seconds;                                 /* of the window */
+  double self_cpu_s;                              /* inside the window */
+  double servers_cpu_s;                           /* inside the window */
+  double stores_cpu_s;                            /* inside the window */
   uint64_t resident_kb_before, resident_kb_after; /* of the servers */
 };
 

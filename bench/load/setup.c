@@ -19,10 +19,10 @@
 
 struct creation {
   struct piece request;
-  size_t serial_at;           /* of the external id's digits */
+  size_t serial_at; /* of the external id's digits */
   char serial[SERIAL_SIZE];
-  size_t left;                /* requests still to be sent */
-  struct users *users;        /* where ids go; NULL: the reply has none */
+  size_t left;         /* requests still to be sent */
+  struct users *users; /* where ids go; NULL: the reply has none */
 };
 
 static size_t creation_append(void *state, unsigned connection, char *out, uint32_t *ret_tag)
@@ -47,7 +47,7 @@ static struct verdict creation_judge(void *state, unsigned connection, uint32_t 
   struct creation *creation = state;
   (void)connection;
   (void)tag;
-  struct verdict verdict = { .expected = status == 201 || status == 200 };
+  struct verdict verdict = {.expected = status == 201 || status == 200};
   if (creation->users == NULL || !verdict.expected)
     return verdict;
   size_t id_size = 0;
@@ -63,8 +63,12 @@ static double script_run(const struct setup_config *config, const struct script 
                          uint64_t expected)
 {
   struct runner_config runner = {
-    .plan = config->address, .threads = 1, .duration_ns = LIMIT_NS,
-    .servers = config->servers, .label = label, .expected = expected,
+    .plan = config->address,
+    .threads = 1,
+    .duration_ns = LIMIT_NS,
+    .servers = config->servers,
+    .label = label,
+    .expected = expected,
   };
   runner.plan.connections = connections;
   runner.plan.pipeline = pipeline;
@@ -83,22 +87,24 @@ static double script_run(const struct setup_config *config, const struct script 
 
 void setup_asset(const struct setup_config *config)
 {
-  struct creation creation = { .left = 1 };
+  struct creation creation = {.left = 1};
   struct piece body;
   piece_init(&body, "{\"code\":\"%s\",\"scale\":%u}", config->asset, config->scale);
   piece_with_head(&creation.request, &body, 0,
                   "POST /v1/assets HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"
                   "Content-Type: application/json\r\nIdempotency-Key: bench-asset-%s-%u\r\n",
                   config->host, config->access_key, config->asset, config->scale);
-  struct script script = { .state = &creation, .request_size_max = creation.request.size,
-                           .append = creation_append, .judge = creation_judge };
+  struct script script = {.state = &creation,
+                          .request_size_max = creation.request.size,
+                          .append = creation_append,
+                          .judge = creation_judge};
   script_run(config, &script, 1, 1, "asset", 1);
   piece_deinit(&creation.request);
 }
 
 double setup_users(const struct setup_config *config, size_t count, struct users *users)
 {
-  struct creation creation = { .left = count, .users = users };
+  struct creation creation = {.left = count, .users = users};
   struct piece body;
   char spaces[SERIAL_SIZE + 1];
   memset(spaces, '-', SERIAL_SIZE);
@@ -113,19 +119,24 @@ double setup_users(const struct setup_config *config, size_t count, struct users
   creation.serial_at = creation.request.size - SERIAL_SIZE - 2;
   CHECK(creation.request.bytes[creation.serial_at] == '-');
   memset(creation.serial, '0', SERIAL_SIZE);
-  struct script script = { .state = &creation, .request_size_max = creation.request.size,
-                           .append = creation_append, .judge = creation_judge };
+  struct script script = {.state = &creation,
+                          .request_size_max = creation.request.size,
+                          .append = creation_append,
+                          .judge = creation_judge};
   double rate = script_run(config, &script, USERS_CONNECTIONS, USERS_PIPELINE, "users", count);
   piece_deinit(&creation.request);
   return rate;
 }
 
-double setup_fund(const struct setup_config *config, const struct users *users,
-                  const char *amount)
+double setup_fund(const struct setup_config *config, const struct users *users, const char *amount)
 {
   struct workload_config load = {
-    .host = config->host, .access_key = config->access_key, .asset = config->asset,
-    .amount = amount, .batch = FUND_BATCH, .choice = CHOICE_EACH,
+    .host = config->host,
+    .access_key = config->access_key,
+    .asset = config->asset,
+    .amount = amount,
+    .batch = FUND_BATCH,
+    .choice = CHOICE_EACH,
   };
   if (users->count < load.batch)
     load.batch = users->count > 1 ? (unsigned)users->count : 1;

@@ -24,7 +24,6 @@ void setup_asset(const struct setup_config *config);
 /* Creates `count` registered users and adds their ids; returns users per second. */
 double setup_users(const struct setup_config *config, size_t count, struct users *users);
 /* Grants `amount` to every user in batches; returns grants per second. */
-double setup_fund(const struct setup_config *config, const struct users *users,
-                  const char *amount);
+double setup_fund(const struct setup_config *config, const struct users *users, const char *amount);
 
 #endif

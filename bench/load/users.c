@@ -65,7 +65,7 @@ void users_write(const struct users *users, const char *path)
 void users_deinit(struct users *users)
 {
   free(users->texts);
-  *users = (struct users){ 0 };
+  *users = (struct users){0};
 }
 
 void choice_table_init(struct choice_table *table, size_t users_count, uint64_t seed)
@@ -99,7 +99,7 @@ void choice_table_init(struct choice_table *table, size_t users_count, uint64_t 
 void choice_table_deinit(struct choice_table *table)
 {
   free(table->draws);
-  *table = (struct choice_table){ 0 };
+  *table = (struct choice_table){0};
 }
 
 bool choice_next(struct choice *choice, uint32_t *ret_user)

@@ -11,13 +11,13 @@
 #define AMOUNT_REFUSED "100000000000000"
 
 static const char *const kind_names[OP_KINDS_COUNT] = {
-  [OP_GRANT] = "grant", [OP_SPEND] = "spend",     [OP_REFUSED] = "",  [OP_TRANSFER] = "transfer",
-  [OP_HOLD] = "hold",   [OP_CAPTURE] = "",        [OP_READ] = "read",
+  [OP_GRANT] = "grant", [OP_SPEND] = "spend", [OP_REFUSED] = "",  [OP_TRANSFER] = "transfer",
+  [OP_HOLD] = "hold",   [OP_CAPTURE] = "",    [OP_READ] = "read",
 };
 
 bool workload_mix_parse(const char *text, struct workload_mix *ret_mix)
 {
-  struct workload_mix mix = { 0 };
+  struct workload_mix mix = {0};
   double sum = 0.0;
   while (*text != '\0') {
     size_t size = strcspn(text, "=,");
@@ -64,8 +64,7 @@ static void item_init(struct piece *piece, const struct workload_config *config,
                      : kind == OP_CAPTURE ? ",\"hold_id\":" PIECE_HOLD
                                           : "";
   piece_init(piece,
-             "{%s\"type\":\"%s\",\"user_id\":" PIECE_USER
-             ",\"asset\":\"%s\",\"amount\":\"%s\"%s}",
+             "{%s\"type\":\"%s\",\"user_id\":" PIECE_USER ",\"asset\":\"%s\",\"amount\":\"%s\"%s}",
              key, type, config->asset, amount, more);
 }
 
@@ -119,7 +118,7 @@ void workload_plan_init(struct workload_plan *plan, const struct workload_config
                         const struct users *users)
 {
   CHECK(config->batch > 0 && config->batch <= WORKLOAD_BATCH_MAX);
-  *plan = (struct workload_plan){ .config = *config, .users = users };
+  *plan = (struct workload_plan){.config = *config, .users = users};
   char *common = NULL;
   if (asprintf(&common,
                "Host: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n",
@@ -166,15 +165,15 @@ void workload_init(struct workload *workload, const struct workload_plan *plan,
 {
   CHECK(thread < threads && threads < 100);
   const struct workload_config *config = &plan->config;
-  *workload = (struct workload){ .plan = plan, .connections = connections };
+  *workload = (struct workload){.plan = plan, .connections = connections};
   workload->random = random_seeded(config->seed + thread);
-  workload->choice = (struct choice){ .kind = config->choice,
-                                      .users_count = (uint32_t)plan->users->count,
-                                      .table = &plan->table,
-                                      .step = threads,
-                                      .random = random_seeded(config->seed + 1000 + thread) };
-  workload->choice.at = config->choice == CHOICE_ZIPF ? random_next(&workload->random) % 1000003
-                                                      : thread;
+  workload->choice = (struct choice){.kind = config->choice,
+                                     .users_count = (uint32_t)plan->users->count,
+                                     .table = &plan->table,
+                                     .step = threads,
+                                     .random = random_seeded(config->seed + 1000 + thread)};
+  workload->choice.at =
+    config->choice == CHOICE_ZIPF ? random_next(&workload->random) % 1000003 : thread;
   char prefix[32];
   int size = snprintf(prefix, sizeof prefix, "b%08x%02u-", (unsigned)(run & 0xffffffffu), thread);
   CHECK(size == (int)WORKLOAD_KEY_PREFIX);
@@ -349,7 +348,7 @@ static bool holds_take(struct workload_holds *holds, unsigned count, const char 
   for (unsigned i = 0; i < count; i++) {
     size_t id_size = 0;
     const char *id =
-        reply_text_after(body, (size_t)(end - body), "\"hold_id\":\"", &id_size, &body);
+      reply_text_after(body, (size_t)(end - body), "\"hold_id\":\"", &id_size, &body);
     if (id == NULL || id_size == 0 || id_size > PIECE_HOLD_SIZE - 2)
       return false;
     char *field = holds->fields + (size_t)i * PIECE_HOLD_SIZE;
@@ -368,7 +367,7 @@ static struct verdict workload_judge(void *state, unsigned connection, uint32_t 
   struct workload *workload = state;
   enum op_kind kind = tag & 0xffu;
   uint32_t refusals = tag >> 8, batch = workload->plan->config.batch;
-  struct verdict verdict = { 0 };
+  struct verdict verdict = {0};
   if (kind == OP_READ) {
     verdict.expected = status == 200;
     verdict.ops_applied = verdict.expected ? 1 : 0;
@@ -393,8 +392,8 @@ static struct verdict workload_judge(void *state, unsigned connection, uint32_t 
 
 struct script workload_script(struct workload *workload)
 {
-  return (struct script){ .state = workload,
-                          .request_size_max = workload->plan->request_size_max,
-                          .append = workload_append,
-                          .judge = workload_judge };
+  return (struct script){.state = workload,
+                         .request_size_max = workload->plan->request_size_max,
+                         .append = workload_append,
+                         .judge = workload_judge};
 }

@@ -49,8 +49,8 @@ struct workload_config {
   const char *amount;
   const char *fixed_path; /* not NULL: GET this and nothing else */
   struct workload_mix mix;
-  double refusals;        /* share of the spends that must be refused */
-  unsigned batch;         /* ops per request; 1: POST /v1/ops */
+  double refusals; /* share of the spends that must be refused */
+  unsigned batch;  /* ops per request; 1: POST /v1/ops */
   enum choice_kind choice;
   uint64_t seed;
 };
@@ -58,9 +58,9 @@ struct workload_config {
 struct workload_plan {
   struct workload_config config;
   const struct users *users;
-  struct choice_table table;         /* CHOICE_ZIPF */
-  double limits[OP_KINDS_COUNT];     /* cumulative shares */
-  struct piece ops[OP_KINDS_COUNT];  /* whole requests when batch is 1, else one item each */
+  struct choice_table table;        /* CHOICE_ZIPF */
+  double limits[OP_KINDS_COUNT];    /* cumulative shares */
+  struct piece ops[OP_KINDS_COUNT]; /* whole requests when batch is 1, else one item each */
   struct piece batch_head, batch_tail;
   struct piece read_head, read_tail; /* around the id in GET /v1/users/{id}/balances */
   struct piece fixed;

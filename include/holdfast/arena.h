@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
-struct hf_arena { struct hf_arena_chunk *newest; };
+struct hf_arena {
+  struct hf_arena_chunk *newest;
+};
 
 void *hf_arena_alloc(struct hf_arena *arena, size_t size); /* zeroed, 16-byte aligned */
 void *hf_arena_copy(struct hf_arena *arena, const void *data, size_t size);

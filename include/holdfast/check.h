@@ -6,8 +6,7 @@
 
 _Noreturn void hf_check_failed(const char *file, int line, const char *what);
 
-#define CHECK(condition)                                                                           \
-  ((condition) ? (void)0 : hf_check_failed(__FILE__, __LINE__, #condition))
+#define CHECK(condition) ((condition) ? (void)0 : hf_check_failed(__FILE__, __LINE__, #condition))
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 

@@ -26,8 +26,7 @@ struct rt_driver {
   bool (*buggify)(struct rt_driver *self, unsigned loop, uint32_t site);
   /* Called before each dispatch; NULL in production. When set, the classes' check functions run and
    * the runtime's own fault sites are live. */
-  void (*dispatched)(struct rt_driver *self, unsigned loop, uint64_t now_us, rt_id to,
-                     uint16_t op);
+  void (*dispatched)(struct rt_driver *self, unsigned loop, uint64_t now_us, rt_id to, uint16_t op);
   /* Waits until all threads ended. False: a pool thread is overdue with its job; then nothing that
    * the runtime owns may be freed. */
   bool (*join)(struct rt_driver *self);

@@ -82,7 +82,7 @@ enum hf_error {
 #define X(name, code, status, retryable, title) HF_E_##name,
   HF_ERRORS(X)
 #undef X
-  HF_ERROR_COUNT
+    HF_ERROR_COUNT
 };
 
 struct hf_error_info {

@@ -11,15 +11,21 @@
 #define HF_HASH_SIZE 32u
 #define HF_DIGEST_SIZE 16u /* a truncated SHA-256: idempotency keys, canonical requests */
 
-struct hf_hash { uint8_t bytes[HF_HASH_SIZE]; };
-struct hf_digest { uint8_t bytes[HF_DIGEST_SIZE]; };
+struct hf_hash {
+  uint8_t bytes[HF_HASH_SIZE];
+};
+struct hf_digest {
+  uint8_t bytes[HF_DIGEST_SIZE];
+};
 
 struct hf_hash hf_sha256(const void *data, size_t size);
 /* SHA-256 over a then b, as one message. */
 struct hf_hash hf_sha256_pair(const void *a, size_t a_size, const void *b, size_t b_size);
 struct hf_digest hf_digest(const void *data, size_t size);
 /* Incremental; state is opaque and lives on the caller's stack. */
-struct hf_hasher { _Alignas(8) uint8_t opaque[128]; };
+struct hf_hasher {
+  _Alignas(8) uint8_t opaque[128];
+};
 void hf_hasher_init(struct hf_hasher *hasher);
 void hf_hasher_add(struct hf_hasher *hasher, const void *data, size_t size);
 struct hf_hash hf_hasher_end(struct hf_hasher *hasher);

@@ -27,12 +27,18 @@ static inline rt_id rt_id_make(unsigned kind, unsigned shard, uint64_t serial)
   return ((rt_id)kind << (RT_SHARD_BITS + RT_SERIAL_BITS)) | ((rt_id)shard << RT_SERIAL_BITS) |
          serial;
 }
-static inline unsigned rt_id_kind(rt_id id) { return (unsigned)(id >> 56); }
+static inline unsigned rt_id_kind(rt_id id)
+{
+  return (unsigned)(id >> 56);
+}
 static inline unsigned rt_id_shard(rt_id id)
 {
   return (unsigned)(id >> RT_SERIAL_BITS) & (RT_SHARDS_MAX - 1u);
 }
-static inline uint64_t rt_id_serial(rt_id id) { return id & ((1ull << RT_SERIAL_BITS) - 1u); }
+static inline uint64_t rt_id_serial(rt_id id)
+{
+  return id & ((1ull << RT_SERIAL_BITS) - 1u);
+}
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
@@ -93,11 +99,11 @@ typedef struct rt_ctx rt_ctx; /* a loop, as seen by what runs on it now */
  * memory of state_bytes; what it points to is the class's own to free in passivate. */
 typedef struct rt_class {
   const char *name;
-  uint8_t kind;          /* index in the class table and top byte of its ids; > 0 */
-  uint8_t flags;         /* RT_CLASS_* */
-  uint16_t state_bytes;  /* <= 4096 */
-  uint32_t stash_max;    /* messages kept while the gate is closed; more: RT_OP_OVERLOADED */
-  uint64_t idle_us;      /* passivated after that long without a message; 0: only under the cap */
+  uint8_t kind;           /* index in the class table and top byte of its ids; > 0 */
+  uint8_t flags;          /* RT_CLASS_* */
+  uint16_t state_bytes;   /* <= 4096 */
+  uint32_t stash_max;     /* messages kept while the gate is closed; more: RT_OP_OVERLOADED */
+  uint64_t idle_us;       /* passivated after that long without a message; 0: only under the cap */
   const uint8_t *may_ask; /* kinds that it may ask, 0-terminated; NULL: none. Checked */
   /* The actor comes to life. RT_OK: ready. RT_WAIT: gate closed until rt_open_gate. */
   rt_status (*load)(rt_ctx *ctx, void *state);
@@ -199,7 +205,7 @@ bool rt_ingress_open(const rt_ctx *ctx);
  * descriptors of the same name. */
 enum rt_metric_type { RT_COUNTER, RT_GAUGE, RT_HISTOGRAM };
 struct rt_metric {
-  const char *name;   /* Prometheus name, base units, _total for counters */
+  const char *name; /* Prometheus name, base units, _total for counters */
   const char *help;
   const char *labels; /* "a=\"b\",c=\"d\"" or "" */
   enum rt_metric_type type;

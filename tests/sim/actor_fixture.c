@@ -65,13 +65,13 @@ static const uint8_t front_may_ask[] = {HF_KIND_STORE, HF_KIND_CATALOG, HF_KIND_
                                         0};
 
 static const rt_class front_class = {
-    .name = "front",
-    .kind = HF_KIND_FRONT,
-    .flags = RT_CLASS_PER_LOOP,
-    .state_bytes = 8,
-    .stash_max = 1024,
-    .may_ask = front_may_ask,
-    .handle = front_handle,
+  .name = "front",
+  .kind = HF_KIND_FRONT,
+  .flags = RT_CLASS_PER_LOOP,
+  .state_bytes = 8,
+  .stash_max = 1024,
+  .may_ask = front_may_ask,
+  .handle = front_handle,
 };
 
 /* ---- the store ------------------------------------------------------------------------------- */
@@ -172,25 +172,25 @@ static void loop_stop(void *arg, rt_ctx *ctx)
 static void runtime_up(struct fixture *fixture)
 {
   static const rt_class *const classes[] = {
-      &hf_store_class,   &hf_catalog_class, &hf_user_class, &hf_names_class,
-      &hf_transit_class, &hf_sweep_class,   &front_class,   NULL};
+    &hf_store_class,   &hf_catalog_class, &hf_user_class, &hf_names_class,
+    &hf_transit_class, &hf_sweep_class,   &front_class,   NULL};
   static const struct rt_pool_config pools[HF_POOL_COUNT] = {
-      [HF_POOL_WRITE] = {"write", 1, 65536}, [HF_POOL_READ] = {"read", 2, 65536}};
+    [HF_POOL_WRITE] = {"write", 1, 65536}, [HF_POOL_READ] = {"read", 2, 65536}};
   fixture->port = pool_port_new(&fixture->engine, 2);
   fixture->setup.port = fixture->port;
   struct rt_config config = {
-      .loops = fixture->config.loops,
-      .shards = 1u << fixture->config.partition_bits,
-      .classes = classes,
-      .pools = pools,
-      .pools_count = HF_POOL_COUNT,
-      .metrics = hf_actor_metrics,
-      .metrics_count = HF_METRIC_COUNT,
-      .live_actors_max = fixture->config.live_actors_max,
-      .overflow_max = fixture->config.overflow_max,
-      .loop_start = loop_start,
-      .loop_stop = loop_stop,
-      .arg = fixture,
+    .loops = fixture->config.loops,
+    .shards = 1u << fixture->config.partition_bits,
+    .classes = classes,
+    .pools = pools,
+    .pools_count = HF_POOL_COUNT,
+    .metrics = hf_actor_metrics,
+    .metrics_count = HF_METRIC_COUNT,
+    .live_actors_max = fixture->config.live_actors_max,
+    .overflow_max = fixture->config.overflow_max,
+    .loop_start = loop_start,
+    .loop_stop = loop_stop,
+    .arg = fixture,
   };
   fixture->runtime = rt_start(fixture->driver, &config);
   CHECK(fixture->runtime != NULL);
@@ -229,18 +229,18 @@ struct fixture *fixture_new(struct fixture_config config)
   fixture->inner = store_memory_new(config.partition_bits);
   fixture->asks = rt_alloc(FIXTURE_ASKS_MAX * sizeof *fixture->asks);
   fixture->setup = (struct hf_setup){
-      .partition_bits = config.partition_bits,
-      .batch_units_max = or_default(config.batch_units_max, 8192),
-      .queue_units_max = 65536,
-      .op_timeout_us = 10000000,
-      .sweep_every_us = config.sweep_every_us,
+    .partition_bits = config.partition_bits,
+    .batch_units_max = or_default(config.batch_units_max, 8192),
+    .queue_units_max = 65536,
+    .op_timeout_us = 10000000,
+    .sweep_every_us = config.sweep_every_us,
   };
   struct driver_sim_config driver = {
-      .seed = config.seed == 0 ? 1 : config.seed,
-      .start_wall_us = START_WALL_US,
-      .job_delay_us_min = 1000,
-      .job_delay_us_max = config.job_us_max,
-      .buggify_percent = config.buggify_percent,
+    .seed = config.seed == 0 ? 1 : config.seed,
+    .start_wall_us = START_WALL_US,
+    .job_delay_us_min = 1000,
+    .job_delay_us_max = config.job_us_max,
+    .buggify_percent = config.buggify_percent,
   };
   fixture->driver = driver_sim_new(&driver);
   runtime_up(fixture);
@@ -393,11 +393,11 @@ static void seal(struct hf_op *op)
 {
   const struct ledger_command *command = &op->command;
   char text[256];
-  int size = snprintf(text, sizeof text, "%u|%llu|%s|%lld|%llu|%llu|%u|%u|%d|%lld", command->type,
-                      (unsigned long long)op->user, op->asset_code,
-                      (long long)command->amount.digits, (unsigned long long)command->ref,
-                      (unsigned long long)command->counterparty, command->timeout_s,
-                      command->bucket, command->final, (long long)command->if_version);
+  int size =
+    snprintf(text, sizeof text, "%u|%llu|%s|%lld|%llu|%llu|%u|%u|%d|%lld", command->type,
+             (unsigned long long)op->user, op->asset_code, (long long)command->amount.digits,
+             (unsigned long long)command->ref, (unsigned long long)command->counterparty,
+             command->timeout_s, command->bucket, command->final, (long long)command->if_version);
   op->command.request = hf_digest(text, (size_t)size);
 }
 
@@ -481,8 +481,8 @@ struct fixture_ask *fixture_send_create(struct fixture *fixture, unsigned loop,
 
 hf_id fixture_user(struct fixture *fixture, const char *external_id)
 {
-  struct hf_create *create = fixture_take(
-      fixture, fixture_send_create(fixture, 0, fixture_create(external_id, NULL)));
+  struct hf_create *create =
+    fixture_take(fixture, fixture_send_create(fixture, 0, fixture_create(external_id, NULL)));
   CHECK(create->error == HF_OK);
   hf_id user = create->user;
   rt_free(create);

@@ -19,13 +19,13 @@
 #define FIXTURE_ASSET "GOLD" /* made by fixture_new; number 1 */
 
 enum fixture_fate { /* of a commit */
-  FATE_DONE,
-  FATE_REFUSED,      /* surely not done */
-  FATE_UNKNOWN_DONE, /* its answer is lost */
-  FATE_UNKNOWN_LOST, /* neither done nor answered */
+                    FATE_DONE,
+                    FATE_REFUSED,      /* surely not done */
+                    FATE_UNKNOWN_DONE, /* its answer is lost */
+                    FATE_UNKNOWN_LOST, /* neither done nor answered */
 };
 
-struct fixture_config { /* zeroes: the defaults in brackets */
+struct fixture_config {     /* zeroes: the defaults in brackets */
   unsigned loops;           /* [2] */
   unsigned partition_bits;  /* [2] */
   unsigned live_actors_max; /* per loop [10000] */
@@ -54,10 +54,10 @@ struct fixture {
   struct fixture_config config;
   rt_ctx *loops[FIXTURE_LOOPS_MAX];
   struct fixture_ask *asks;
-  unsigned asks_used; /* slots that were ever in use */
+  unsigned asks_used;          /* slots that were ever in use */
   enum fixture_fate fates[64]; /* of the next commits, first first */
   unsigned fates_count;
-  bool down; /* the store refuses everything */
+  bool down;              /* the store refuses everything */
   unsigned broken;        /* a partition that does not open */
   unsigned broken_status; /* how: enum store_status; STORE_OK: all open */
   unsigned assets_hidden; /* so many of the last assets no read of the catalogue tells */

@@ -32,8 +32,8 @@ struct sim_faults {        /* per thousand; all 0 in phase 2 */
   unsigned commit_refused; /* UNAVAILABLE: surely not done */
   unsigned commit_unknown; /* UNKNOWN: some were done, on a shared store some will be, later */
   unsigned read_refused;
-  unsigned open_refused;   /* on a shared store half of them were done */
-  unsigned lease_refused;  /* likewise */
+  unsigned open_refused;  /* on a shared store half of them were done */
+  unsigned lease_refused; /* likewise */
 };
 struct sim_store {
   struct store_engine engine; /* what the port gets; first */
@@ -51,14 +51,14 @@ enum sim_request_state { SIM_IDLE, SIM_ASKED, SIM_RETRY, SIM_FINAL };
 
 struct sim_request { /* one idempotency key, from its first send to its final outcome */
   uint32_t number;
-  uint8_t group;       /* members of the atomic batch that begins here; 1: alone; 0: a later one */
+  uint8_t group; /* members of the atomic batch that begins here; 1: alone; 0: a later one */
   uint8_t state; /* enum sim_request_state */
   uint8_t type;
   uint8_t bucket;
   bool final_capture;
-  uint16_t asset;      /* 1.. */
+  uint16_t asset;       /* 1.. */
   unsigned user, payee; /* indexes */
-  int64_t amount;      /* base units; 0: not given */
+  int64_t amount;       /* base units; 0: not given */
   hf_id ref;
   uint32_t timeout_s;
   struct hf_digest key, request;
@@ -66,7 +66,7 @@ struct sim_request { /* one idempotency key, from its first send to its final ou
   /* the final outcome, once there */
   enum hf_error error;
   hf_id op_id;
-  struct hf_op *op;    /* in flight */
+  struct hf_op *op;      /* in flight */
   struct sim_node *node; /* whose client asked */
   uint64_t retry_at_us;
 };
@@ -116,7 +116,7 @@ struct sim_event {
 
 struct sim_world {
   uint64_t seed;
-  uint64_t rng; /* the clients' own stream */
+  uint64_t rng;       /* the clients' own stream */
   uint64_t chaos_rng; /* of faults, delays and links */
   struct sim_node nodes[SIM_NODES_MAX];
   unsigned nodes_count;
@@ -129,7 +129,7 @@ struct sim_world {
   uint64_t cut_us[SIM_NODES_MAX][SIM_NODES_MAX]; /* until then no link between the two */
   uint64_t lease_us;
   uint64_t incarnation; /* of a shared store; moves when that starts anew */
-  unsigned stuck; /* per thousand requests to a shared store: they arrive much later */
+  unsigned stuck;       /* per thousand requests to a shared store: they arrive much later */
   unsigned partition_bits;
   struct sim_store store;
   unsigned loops;
@@ -138,9 +138,9 @@ struct sim_world {
   unsigned users_base, users_max; /* those that are there from the start; all that will be */
   unsigned users_count;           /* that requests are made for: created, one after the other */
   unsigned requests_max, inflight_max;
-  unsigned pace;       /* per thousand ticks of a client: new requests are made */
-  bool healing;        /* phase 2 */
-  bool ending;         /* the nodes stop: no client asks any more */
+  unsigned pace; /* per thousand ticks of a client: new requests are made */
+  bool healing;  /* phase 2 */
+  bool ending;   /* the nodes stop: no client asks any more */
   bool verbose;
   unsigned assets_created;
   struct hf_catalog_change *change;
@@ -148,15 +148,15 @@ struct sim_world {
   struct sim_user users[SIM_USERS_MAX];
   struct sim_request *requests;
   unsigned requests_count, requests_final, inflight;
-  hf_id holds[256];    /* ids the clients know of, newest overwrites oldest */
+  hf_id holds[256]; /* ids the clients know of, newest overwrites oldest */
   unsigned hold_users[256];
   unsigned holds_count;
-  hf_id ops[256];      /* applied ops, to be reversed */
+  hf_id ops[256]; /* applied ops, to be reversed */
   unsigned op_users[256];
   unsigned ops_count;
   unsigned views_checked, forwarded;
   uint64_t crashes, sleeps, leaves, links_broken;
-  char failure[512];   /* "" while all is well */
+  char failure[512]; /* "" while all is well */
 };
 
 uint64_t sim_rand(struct sim_world *world);
@@ -166,7 +166,7 @@ static inline bool sim_chance(struct sim_world *world, unsigned per_thousand)
 }
 /* Notes the first failure. */
 void sim_fail(struct sim_world *world, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+  __attribute__((format(printf, 2, 3)));
 
 /* sim_client.c: the front actor. */
 extern const rt_class sim_client_class;

@@ -62,8 +62,7 @@ static void history_add(struct checker *checker, const struct tally *tally)
   struct history *history = &checker->histories[tally - checker->tallies];
   if (history->count == history->room) {
     history->room = history->room == 0 ? 64u : 2u * history->room;
-    history->claimable =
-        rt_realloc(history->claimable, history->room * sizeof *history->claimable);
+    history->claimable = rt_realloc(history->claimable, history->room * sizeof *history->claimable);
   }
   for (unsigned i = 0; i <= SIM_ASSETS; i++)
     history->claimable[history->count][i] = tally->balance[i][LEDGER_CLAIMABLE];
@@ -100,7 +99,7 @@ static void check_hold(struct checker *checker, const struct ledger_entry *entry
 {
   if (entry->type == LEDGER_T_HOLD) {
     checker->holds[checker->holds_count++] =
-        (struct seen_hold){.id = entry->id, .left = narrow(entry->amount)};
+      (struct seen_hold){.id = entry->id, .left = narrow(entry->amount)};
     return;
   }
   if (entry->from != LEDGER_HELD)
@@ -159,11 +158,11 @@ static void check_entry(struct checker *checker, const struct ledger_entry *entr
     sim_fail(world, "user %llu: version %llu after %llu", (unsigned long long)entry->user,
              (unsigned long long)entry->version, (unsigned long long)tally->version);
   tally->version = entry->version;
-  struct hf_hash hash = hf_sha256_pair(tally->head.bytes, sizeof tally->head.bytes, body->at,
-                                       body->size);
+  struct hf_hash hash =
+    hf_sha256_pair(tally->head.bytes, sizeof tally->head.bytes, body->at, body->size);
   if (memcmp(&hash, &entry->hash, sizeof hash) != 0)
-    sim_fail(world, "user %llu: the chain breaks at version %llu",
-             (unsigned long long)entry->user, (unsigned long long)entry->version);
+    sim_fail(world, "user %llu: the chain breaks at version %llu", (unsigned long long)entry->user,
+             (unsigned long long)entry->version);
   tally->head = hash;
   int64_t *balance = tally->balance[entry->asset];
   int64_t amount = narrow(entry->amount);
@@ -262,9 +261,8 @@ static void check_refusal(struct checker *checker, const struct sim_request *ask
     sim_fail(world, "the refusal of request %u was not kept", asked->number);
   } else {
     uint64_t version = known->outcome.version;
-    int64_t there = version == 0 || version > history->count
-                        ? 0
-                        : history->claimable[version - 1u][asked->asset];
+    int64_t there =
+      version == 0 || version > history->count ? 0 : history->claimable[version - 1u][asked->asset];
     if (version > history->count || there >= asked->amount)
       sim_fail(world, "request %u was refused although the funds were there", asked->number);
   }

@@ -35,11 +35,11 @@ void sim_fail(struct sim_world *world, const char *format, ...)
 /* ---- making requests ------------------------------------------------------------------------- */
 
 static const uint8_t types[] = {
-    LEDGER_T_GRANT,    LEDGER_T_GRANT,   LEDGER_T_EARN,  LEDGER_T_SETTLE,       LEDGER_T_MATURE,
-    LEDGER_T_DEPOSIT,  LEDGER_T_SPEND,   LEDGER_T_SPEND, LEDGER_T_HOLD,         LEDGER_T_HOLD,
-    LEDGER_T_CAPTURE,  LEDGER_T_CAPTURE, LEDGER_T_VOID,  LEDGER_T_TRANSFER,     LEDGER_T_TRANSFER,
-    LEDGER_T_TRANSFER, LEDGER_T_ADJUST,  LEDGER_T_BLOCK, LEDGER_T_QUARANTINE_IN, LEDGER_T_RELEASE,
-    LEDGER_T_REVERSE,
+  LEDGER_T_GRANT,    LEDGER_T_GRANT,   LEDGER_T_EARN,  LEDGER_T_SETTLE,        LEDGER_T_MATURE,
+  LEDGER_T_DEPOSIT,  LEDGER_T_SPEND,   LEDGER_T_SPEND, LEDGER_T_HOLD,          LEDGER_T_HOLD,
+  LEDGER_T_CAPTURE,  LEDGER_T_CAPTURE, LEDGER_T_VOID,  LEDGER_T_TRANSFER,      LEDGER_T_TRANSFER,
+  LEDGER_T_TRANSFER, LEDGER_T_ADJUST,  LEDGER_T_BLOCK, LEDGER_T_QUARANTINE_IN, LEDGER_T_RELEASE,
+  LEDGER_T_REVERSE,
 };
 
 static void request_digests(struct sim_request *request)
@@ -58,7 +58,7 @@ static void request_refer(struct sim_world *world, struct sim_request *request)
 {
   bool hold = request->type == LEDGER_T_CAPTURE || request->type == LEDGER_T_VOID;
   unsigned count = hold ? world->holds_count : world->ops_count;
-  request->asset = 0; /* named by what it refers to */
+  request->asset = 0;                          /* named by what it refers to */
   request->ref = 1u + sim_rand(world) % 5000u; /* mostly unknown */
   if (count == 0)
     return;
@@ -216,8 +216,7 @@ static void group_final(struct sim_world *world, const struct sim_request *head)
 }
 
 /* The key of a final request under another body: nothing but a conflict is an answer. */
-static void twisted_answered(struct sim_world *world, struct sim_request *request,
-                             struct hf_op *op)
+static void twisted_answered(struct sim_world *world, struct sim_request *request, struct hf_op *op)
 {
   if (op->error != HF_E_IDEMPOTENCY_CONFLICT && !hf_error_info(op->error)->retryable)
     sim_fail(world, "request %u with another body: %s", request->number,
@@ -530,16 +529,16 @@ void sim_client_forget(struct sim_node *node)
   world->change_node = NULL;
 }
 
-static const uint8_t client_may_ask[] = {HF_KIND_USER, HF_KIND_NAMES, HF_KIND_CATALOG,
-                                         HF_KIND_PEER, 0};
+static const uint8_t client_may_ask[] = {HF_KIND_USER, HF_KIND_NAMES, HF_KIND_CATALOG, HF_KIND_PEER,
+                                         0};
 
 const rt_class sim_client_class = {
-    .name = "client",
-    .kind = HF_KIND_FRONT,
-    .flags = RT_CLASS_PER_LOOP,
-    .state_bytes = 8,
-    .stash_max = 1024,
-    .may_ask = client_may_ask,
-    .load = client_load,
-    .handle = client_handle,
+  .name = "client",
+  .kind = HF_KIND_FRONT,
+  .flags = RT_CLASS_PER_LOOP,
+  .state_bytes = 8,
+  .stash_max = 1024,
+  .may_ask = client_may_ask,
+  .load = client_load,
+  .handle = client_handle,
 };

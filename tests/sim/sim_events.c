@@ -19,7 +19,7 @@ void sim_at(struct sim_world *world, uint64_t at_us,
             void (*run)(struct sim_world *world, void *arg), void *arg)
 {
   struct sim_event event = {
-      .at_us = at_us, .number = world->events_number++, .run = run, .arg = arg};
+    .at_us = at_us, .number = world->events_number++, .run = run, .arg = arg};
   CHECK(at_us >= world->now_us);
   if (world->events_count == world->events_room) {
     world->events_room = world->events_room == 0 ? 64 : 2 * world->events_room;

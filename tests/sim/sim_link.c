@@ -17,11 +17,11 @@ struct sim_end {
   uint64_t life;
   rt_id peer;
   uint64_t number;
-  bool closed;   /* by its own actor */
-  bool told;     /* that it is down */
-  bool brought;  /* a frame came to it */
-  uint64_t sent, delivered; /* frames sent by it; of those the other end got */
-  uint64_t last_us; /* when the last frame sent by it arrives */
+  bool closed;                     /* by its own actor */
+  bool told;                       /* that it is down */
+  bool brought;                    /* a frame came to it */
+  uint64_t sent, delivered;        /* frames sent by it; of those the other end got */
+  uint64_t last_us;                /* when the last frame sent by it arrives */
   struct sim_frame *first, **tail; /* sent by it, on their way */
 };
 
@@ -136,8 +136,8 @@ static struct sim_link *link_find(struct sim_node *node, rt_ctx *ctx, uint64_t n
   return NULL;
 }
 
-static rt_status port_send(struct link_port *port, rt_ctx *ctx, uint64_t number,
-                           const void *bytes, size_t size)
+static rt_status port_send(struct link_port *port, rt_ctx *ctx, uint64_t number, const void *bytes,
+                           size_t size)
 {
   struct sim_node *node = port->impl;
   struct sim_world *world = node->world;
@@ -174,8 +174,7 @@ static void come_up(struct sim_world *world, void *arg)
     return;
   /* Its former life cannot be reached: nobody else has its name. */
   bool there = acceptor->node->runtime != NULL && acceptor->node->setup.node == link->to;
-  if (!there ||
-      world->cut_us[opener->node->index][acceptor->node->index] > world->now_us) {
+  if (!there || world->cut_us[opener->node->index][acceptor->node->index] > world->now_us) {
     link_end(world, link);
     return;
   }
@@ -232,11 +231,8 @@ static void port_flush(struct link_port *port, rt_ctx *ctx)
 
 void sim_link_init(struct sim_node *node)
 {
-  node->link_port = (struct link_port){.open = port_open,
-                                       .send = port_send,
-                                       .close = port_close,
-                                       .flush = port_flush,
-                                       .impl = node};
+  node->link_port = (struct link_port){
+    .open = port_open, .send = port_send, .close = port_close, .flush = port_flush, .impl = node};
   node->setup.link = &node->link_port;
 }
 

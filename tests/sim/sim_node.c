@@ -31,20 +31,20 @@ static void escalate(void *arg, const char *reason)
 static void node_log(void *arg, int level, const char *component, const char *text)
 {
   const struct sim_node *node = arg;
-  printf("%10llu node %u: %d %s: %s\n", (unsigned long long)node->world->now_us, node->index,
-         level, component, text);
+  printf("%10llu node %u: %d %s: %s\n", (unsigned long long)node->world->now_us, node->index, level,
+         component, text);
 }
 
 void sim_node_init(struct sim_world *world, unsigned index)
 {
   struct sim_node *node = &world->nodes[index];
   struct driver_sim_config config = {
-      .seed = world->seed + 1000003u * index,
-      .start_wall_us = START_WALL_US,
-      .job_delay_us_min = 10,
-      .job_delay_us_max = 50u + (uint32_t)(sim_rand(world) % 20000u),
-      .kick_delay_us_max = (uint32_t)(sim_rand(world) % 500u),
-      .buggify_percent = 25,
+    .seed = world->seed + 1000003u * index,
+    .start_wall_us = START_WALL_US,
+    .job_delay_us_min = 10,
+    .job_delay_us_max = 50u + (uint32_t)(sim_rand(world) % 20000u),
+    .kick_delay_us_max = (uint32_t)(sim_rand(world) % 500u),
+    .buggify_percent = 25,
   };
   node->world = world;
   node->index = index;
@@ -73,10 +73,10 @@ void sim_node_deinit(struct sim_node *node)
 void sim_node_up(struct sim_node *node)
 {
   static const rt_class *const classes[] = {
-      &hf_store_class, &hf_catalog_class, &hf_user_class, &hf_names_class,  &hf_transit_class,
-      &hf_sweep_class, &sim_client_class, &hf_peer_class, &hf_keeper_class, NULL};
+    &hf_store_class, &hf_catalog_class, &hf_user_class, &hf_names_class,  &hf_transit_class,
+    &hf_sweep_class, &sim_client_class, &hf_peer_class, &hf_keeper_class, NULL};
   static const struct rt_pool_config pools[HF_POOL_COUNT] = {
-      [HF_POOL_WRITE] = {"write", 1, 1024}, [HF_POOL_READ] = {"read", 2, 1024}};
+    [HF_POOL_WRITE] = {"write", 1, 1024}, [HF_POOL_READ] = {"read", 2, 1024}};
   struct sim_world *world = node->world;
   CHECK(node->runtime == NULL);
   if (world->nodes_count == 1u)
@@ -88,19 +88,19 @@ void sim_node_up(struct sim_node *node)
   node->state = SIM_UP;
   driver_sim_skip(node->driver, world->now_us);
   struct rt_config config = {
-      .loops = world->loops,
-      .shards = 1u << world->partition_bits,
-      .classes = classes,
-      .pools = pools,
-      .pools_count = HF_POOL_COUNT,
-      .metrics = hf_actor_metrics,
-      .metrics_count = HF_METRIC_COUNT,
-      .live_actors_max = world->live_actors_max,
-      .overflow_max = world->overflow_max,
-      .loop_start = loop_start,
-      .loop_stop = loop_stop,
-      .escalate = escalate,
-      .arg = node,
+    .loops = world->loops,
+    .shards = 1u << world->partition_bits,
+    .classes = classes,
+    .pools = pools,
+    .pools_count = HF_POOL_COUNT,
+    .metrics = hf_actor_metrics,
+    .metrics_count = HF_METRIC_COUNT,
+    .live_actors_max = world->live_actors_max,
+    .overflow_max = world->overflow_max,
+    .loop_start = loop_start,
+    .loop_stop = loop_stop,
+    .escalate = escalate,
+    .arg = node,
   };
   node->runtime = rt_start(node->driver, &config);
   CHECK(node->runtime != NULL);
@@ -232,7 +232,7 @@ static void harm(struct sim_world *world, void *arg)
     break;
   case 1:
     world->cut_us[one][two] = world->cut_us[two][one] =
-        world->now_us + sim_chaos(world) % (2u * world->lease_us);
+      world->now_us + sim_chaos(world) % (2u * world->lease_us);
     sim_links_break(world);
     break;
   default:

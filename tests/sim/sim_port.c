@@ -67,7 +67,7 @@ static struct store_unit *copy_unit(struct hf_arena *arena, const struct store_u
     bodies += unit->body_sizes[i];
   unit->entries = copy_of(arena, from->entries, unit->entries_count * sizeof *unit->entries);
   unit->body_sizes =
-      copy_of(arena, from->body_sizes, unit->entries_count * sizeof *unit->body_sizes);
+    copy_of(arena, from->body_sizes, unit->entries_count * sizeof *unit->body_sizes);
   unit->bodies = copy_of(arena, from->bodies, bodies);
   unit->rows = copy_of(arena, from->rows, unit->rows_count * sizeof *unit->rows);
   for (unsigned i = 0; i < unit->rows_count; i++)
@@ -83,8 +83,8 @@ static struct store_request *copy_commit(const struct store_request *from)
   copy->commit.batches = copy_of(&copy->arena, from->commit.batches,
                                  from->commit.batches_count * sizeof *from->commit.batches);
   copy->commit.units_count = from->commit.units_count;
-  copy->commit.units = hf_arena_alloc(
-      &copy->arena, (from->commit.units_count + 1u) * sizeof(struct store_unit *));
+  copy->commit.units =
+    hf_arena_alloc(&copy->arena, (from->commit.units_count + 1u) * sizeof(struct store_unit *));
   for (size_t i = 0; i < from->commit.units_count; i++)
     copy->commit.units[i] = copy_unit(&copy->arena, from->commit.units[i]);
   return copy;
@@ -230,8 +230,8 @@ static rt_status port_submit(struct store_port *port, rt_ctx *ctx, struct store_
   if (!world->healing && sim_strikes(world, 5))
     return RT_AGAIN;
   struct flight *flight = rt_alloc(sizeof *flight);
-  *flight = (struct flight){
-      .node = node, .life = node->life, .asker = rt_self(ctx), .request = request};
+  *flight =
+    (struct flight){.node = node, .life = node->life, .asker = rt_self(ctx), .request = request};
   request->port = port;
   if (request->kind == STORE_COMMIT)
     flight->copy = copy_commit(request);

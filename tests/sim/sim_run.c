@@ -63,11 +63,11 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
     snprintf(world->users[i].external_id, sizeof world->users[i].external_id, "sim-user-%u", i);
   if (sim_chance(world, 800)) {
     world->store.faults = (struct sim_faults){
-        .commit_refused = (unsigned)(sim_rand(world) % 60u),
-        .commit_unknown = (unsigned)(sim_rand(world) % 60u),
-        .read_refused = (unsigned)(sim_rand(world) % 40u),
-        .open_refused = (unsigned)(sim_rand(world) % 200u),
-        .lease_refused = (unsigned)(sim_rand(world) % 100u),
+      .commit_refused = (unsigned)(sim_rand(world) % 60u),
+      .commit_unknown = (unsigned)(sim_rand(world) % 60u),
+      .read_refused = (unsigned)(sim_rand(world) % 40u),
+      .open_refused = (unsigned)(sim_rand(world) % 200u),
+      .lease_refused = (unsigned)(sim_rand(world) % 100u),
     };
   }
   for (unsigned i = 0; i < world->nodes_count; i++) {

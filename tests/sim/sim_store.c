@@ -16,8 +16,8 @@ static bool hit(struct sim_store *store, unsigned per_thousand)
 static void sim_execute(struct store_engine *engine, struct store_request *request)
 {
   struct sim_store *store = of(engine);
-  unsigned rate = request->kind == STORE_OPEN_PARTITION ? store->faults.open_refused
-                                                        : store->faults.read_refused;
+  unsigned rate =
+    request->kind == STORE_OPEN_PARTITION ? store->faults.open_refused : store->faults.read_refused;
   if (hit(store, rate)) {
     request->status = STORE_UNAVAILABLE;
     return;
@@ -58,7 +58,7 @@ static void sim_close(struct store_engine *engine)
 }
 
 static const struct store_engine_ops ops = {
-    .name = "sim", .execute = sim_execute, .commit_many = sim_commit_many, .close = sim_close};
+  .name = "sim", .execute = sim_execute, .commit_many = sim_commit_many, .close = sim_close};
 
 void sim_store_init(struct sim_store *store, unsigned partition_bits)
 {

@@ -98,9 +98,9 @@ static void test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once(v
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_transfer_when_the_payee_overflows_then_it_comes_back),
-      cmocka_unit_test(test_bounce_when_any_commit_fails_then_it_comes_back_once),
-      cmocka_unit_test(test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once),
+    cmocka_unit_test(test_transfer_when_the_payee_overflows_then_it_comes_back),
+    cmocka_unit_test(test_bounce_when_any_commit_fails_then_it_comes_back_once),
+    cmocka_unit_test(test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

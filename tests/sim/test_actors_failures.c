@@ -88,8 +88,7 @@ static void test_transfer_when_in_transit_at_a_crash_then_the_restart_credits_it
   fixture_run(fixture, 1000000);
   assert_int_equal(fixture_account(fixture, LEDGER_TRANSIT), 0);
   assert_true(fixture_balance(fixture, payee).bucket[LEDGER_CLAIMABLE] == 400);
-  struct outcome again =
-      fixture_do(fixture, fixture_op_transfer(fixture, user, payee, 400, "t"));
+  struct outcome again = fixture_do(fixture, fixture_op_transfer(fixture, user, payee, 400, "t"));
   assert_true(again.error == HF_OK && again.replayed);
   assert_int_equal(fixture_count(fixture, LEDGER_T_CREDIT), 1);
   fixture_free(fixture);
@@ -359,20 +358,20 @@ static void test_balance_when_an_expiry_cannot_commit_then_the_reader_is_answere
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_regress_2554_block_when_restarted_then_nothing_vanishes),
-      cmocka_unit_test(test_transfer_when_the_process_dies_anywhere_then_done_once),
-      cmocka_unit_test(test_transfer_when_in_transit_at_a_crash_then_the_restart_credits_it),
-      cmocka_unit_test(test_transfer_when_the_payee_closes_meanwhile_then_credited_still),
-      cmocka_unit_test(test_transfer_when_the_payee_is_closed_then_frozen),
-      cmocka_unit_test(test_commit_when_of_unknown_outcome_then_the_key_tells_one_outcome),
-      cmocka_unit_test(test_commit_when_refused_then_what_stood_on_it_is_judged_again),
-      cmocka_unit_test(test_store_when_down_then_refused_soon_and_back_by_itself),
-      cmocka_unit_test(test_partition_when_it_does_not_open_then_refused_while_others_commit),
-      cmocka_unit_test(test_deadline_when_passed_before_judging_then_dropped),
-      cmocka_unit_test(test_deadline_when_passed_after_judging_then_applied),
-      cmocka_unit_test(test_hold_when_expired_then_released_on_touch),
-      cmocka_unit_test(test_hold_when_expired_and_its_user_asleep_then_released_by_the_sweep),
-      cmocka_unit_test(test_balance_when_an_expiry_cannot_commit_then_the_reader_is_answered),
+    cmocka_unit_test(test_regress_2554_block_when_restarted_then_nothing_vanishes),
+    cmocka_unit_test(test_transfer_when_the_process_dies_anywhere_then_done_once),
+    cmocka_unit_test(test_transfer_when_in_transit_at_a_crash_then_the_restart_credits_it),
+    cmocka_unit_test(test_transfer_when_the_payee_closes_meanwhile_then_credited_still),
+    cmocka_unit_test(test_transfer_when_the_payee_is_closed_then_frozen),
+    cmocka_unit_test(test_commit_when_of_unknown_outcome_then_the_key_tells_one_outcome),
+    cmocka_unit_test(test_commit_when_refused_then_what_stood_on_it_is_judged_again),
+    cmocka_unit_test(test_store_when_down_then_refused_soon_and_back_by_itself),
+    cmocka_unit_test(test_partition_when_it_does_not_open_then_refused_while_others_commit),
+    cmocka_unit_test(test_deadline_when_passed_before_judging_then_dropped),
+    cmocka_unit_test(test_deadline_when_passed_after_judging_then_applied),
+    cmocka_unit_test(test_hold_when_expired_then_released_on_touch),
+    cmocka_unit_test(test_hold_when_expired_and_its_user_asleep_then_released_by_the_sweep),
+    cmocka_unit_test(test_balance_when_an_expiry_cannot_commit_then_the_reader_is_answered),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,8 +44,8 @@ static void grant_all(struct fixture *fixture, unsigned round)
       char key[32];
       (void)snprintf(key, sizeof key, "grant-%u", round);
       if (!done[i])
-        asks[i] = fixture_submit(fixture, 0,
-                                 fixture_op(fixture, users[i], LEDGER_T_GRANT, GRANT, key));
+        asks[i] =
+          fixture_submit(fixture, 0, fixture_op(fixture, users[i], LEDGER_T_GRANT, GRANT, key));
     }
     for (unsigned i = 0; i < USERS; i++) {
       if (done[i])
@@ -86,8 +86,8 @@ static void test_ops_when_users_leave_memory_meanwhile_then_each_gets_its_own(vo
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ops_when_thousands_of_users_are_awake_then_each_gets_its_own),
-      cmocka_unit_test(test_ops_when_users_leave_memory_meanwhile_then_each_gets_its_own),
+    cmocka_unit_test(test_ops_when_thousands_of_users_are_awake_then_each_gets_its_own),
+    cmocka_unit_test(test_ops_when_users_leave_memory_meanwhile_then_each_gets_its_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

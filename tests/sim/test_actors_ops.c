@@ -33,17 +33,17 @@ static void test_op_when_of_each_simple_type_then_its_entry(void **state)
   static const struct {
     unsigned type, from, to;
   } rows[] = {
-      {LEDGER_T_EARN, LEDGER_ISSUANCE, LEDGER_EARNED},
-      {LEDGER_T_SETTLE, LEDGER_EARNED, LEDGER_PENDING},
-      {LEDGER_T_MATURE, LEDGER_PENDING, LEDGER_CLAIMABLE},
-      {LEDGER_T_GRANT, LEDGER_REWARDS, LEDGER_CLAIMABLE},
-      {LEDGER_T_DEPOSIT, LEDGER_PSP_CLEARING, LEDGER_CLAIMABLE},
-      {LEDGER_T_SPEND, LEDGER_CLAIMABLE, LEDGER_SPEND},
-      {LEDGER_T_ADJUST, LEDGER_ADJUSTMENTS, LEDGER_CLAIMABLE},
-      {LEDGER_T_QUARANTINE_IN, LEDGER_ISSUANCE, LEDGER_QUARANTINE},
-      {LEDGER_T_RELEASE, LEDGER_QUARANTINE, LEDGER_PENDING},
-      {LEDGER_T_HOLD, LEDGER_CLAIMABLE, LEDGER_HELD},
-      {LEDGER_T_BLOCK, LEDGER_CLAIMABLE, LEDGER_BLOCKED},
+    {LEDGER_T_EARN, LEDGER_ISSUANCE, LEDGER_EARNED},
+    {LEDGER_T_SETTLE, LEDGER_EARNED, LEDGER_PENDING},
+    {LEDGER_T_MATURE, LEDGER_PENDING, LEDGER_CLAIMABLE},
+    {LEDGER_T_GRANT, LEDGER_REWARDS, LEDGER_CLAIMABLE},
+    {LEDGER_T_DEPOSIT, LEDGER_PSP_CLEARING, LEDGER_CLAIMABLE},
+    {LEDGER_T_SPEND, LEDGER_CLAIMABLE, LEDGER_SPEND},
+    {LEDGER_T_ADJUST, LEDGER_ADJUSTMENTS, LEDGER_CLAIMABLE},
+    {LEDGER_T_QUARANTINE_IN, LEDGER_ISSUANCE, LEDGER_QUARANTINE},
+    {LEDGER_T_RELEASE, LEDGER_QUARANTINE, LEDGER_PENDING},
+    {LEDGER_T_HOLD, LEDGER_CLAIMABLE, LEDGER_HELD},
+    {LEDGER_T_BLOCK, LEDGER_CLAIMABLE, LEDGER_BLOCKED},
   };
   struct fixture *fixture = fixture_new((struct fixture_config){0});
   hf_id user = fixture_user(fixture, "a");
@@ -201,7 +201,7 @@ static void test_key_when_repeated_then_the_same_outcome_for_ever(void **state)
   transfer = must(fixture, fixture_op_transfer(fixture, user, payee, 10, "transfer"));
   for (unsigned round = 0; round < 3; round++) {
     struct outcome again =
-        fixture_do(fixture, fixture_op(fixture, user, LEDGER_T_GRANT, 1000, "grant"));
+      fixture_do(fixture, fixture_op(fixture, user, LEDGER_T_GRANT, 1000, "grant"));
     assert_true(again.replayed);
     check_same(&grant, &again);
     again = fixture_do(fixture, fixture_op(fixture, user, LEDGER_T_SPEND, 2000, "refused"));
@@ -366,9 +366,9 @@ static void test_transfers_when_sixty_four_clients_make_them_then_the_sum_stays(
       hf_id payer = users[random_next(&seed) % ACCOUNTS], payee = payer;
       while (payee == payer)
         payee = users[random_next(&seed) % ACCOUNTS];
-      asks[i] = fixture_submit(fixture, i % 3,
-                               fixture_op_transfer(fixture, payer, payee,
-                                                   1 + (int64_t)(random_next(&seed) % 300), NULL));
+      asks[i] = fixture_submit(
+        fixture, i % 3,
+        fixture_op_transfer(fixture, payer, payee, 1 + (int64_t)(random_next(&seed) % 300), NULL));
     }
     fixture_step(fixture);
   }
@@ -388,20 +388,20 @@ static void test_transfers_when_sixty_four_clients_make_them_then_the_sum_stays(
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_op_when_of_each_simple_type_then_its_entry),
-      cmocka_unit_test(test_capture_when_in_part_then_the_rest_stays_or_returns),
-      cmocka_unit_test(test_block_when_lifted_then_the_bucket_has_it_again),
-      cmocka_unit_test(test_reverse_when_in_parts_then_at_most_the_original),
-      cmocka_unit_test(test_reverse_when_it_names_a_later_entry_then_not_found),
-      cmocka_unit_test(test_reverse_when_two_race_then_never_more_than_the_original),
-      cmocka_unit_test(test_transfer_when_done_then_both_sides_and_nothing_in_transit),
-      cmocka_unit_test(test_key_when_repeated_then_the_same_outcome_for_ever),
-      cmocka_unit_test(test_key_when_used_for_another_body_then_conflict_and_no_effect),
-      cmocka_unit_test(test_key_when_submitted_fifty_times_at_once_then_one_effect),
-      cmocka_unit_test(test_key_when_repeated_with_others_behind_it_then_judged_without_it),
-      cmocka_unit_test(test_key_when_it_looks_like_a_credit_then_transfers_still_arrive),
-      cmocka_unit_test(test_spend_when_many_overspend_then_exactly_what_is_there),
-      cmocka_unit_test(test_transfers_when_sixty_four_clients_make_them_then_the_sum_stays),
+    cmocka_unit_test(test_op_when_of_each_simple_type_then_its_entry),
+    cmocka_unit_test(test_capture_when_in_part_then_the_rest_stays_or_returns),
+    cmocka_unit_test(test_block_when_lifted_then_the_bucket_has_it_again),
+    cmocka_unit_test(test_reverse_when_in_parts_then_at_most_the_original),
+    cmocka_unit_test(test_reverse_when_it_names_a_later_entry_then_not_found),
+    cmocka_unit_test(test_reverse_when_two_race_then_never_more_than_the_original),
+    cmocka_unit_test(test_transfer_when_done_then_both_sides_and_nothing_in_transit),
+    cmocka_unit_test(test_key_when_repeated_then_the_same_outcome_for_ever),
+    cmocka_unit_test(test_key_when_used_for_another_body_then_conflict_and_no_effect),
+    cmocka_unit_test(test_key_when_submitted_fifty_times_at_once_then_one_effect),
+    cmocka_unit_test(test_key_when_repeated_with_others_behind_it_then_judged_without_it),
+    cmocka_unit_test(test_key_when_it_looks_like_a_credit_then_transfers_still_arrive),
+    cmocka_unit_test(test_spend_when_many_overspend_then_exactly_what_is_there),
+    cmocka_unit_test(test_transfers_when_sixty_four_clients_make_them_then_the_sum_stays),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

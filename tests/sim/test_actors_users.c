@@ -252,7 +252,7 @@ static void test_create_when_the_key_repeats_then_the_same_user_or_conflict(void
       rt_free(create);
     }
     struct hf_create *create =
-        fixture_take(fixture, fixture_send_create(fixture, 0, fixture_create("another", key)));
+      fixture_take(fixture, fixture_send_create(fixture, 0, fixture_create("another", key)));
     assert_int_equal(create->error, HF_E_IDEMPOTENCY_CONFLICT);
     rt_free(create);
   }
@@ -271,14 +271,14 @@ static void test_create_when_the_process_dies_between_the_steps_then_one_user(vo
     fixture_crash(fixture);
     for (unsigned i = 0; i < 2; i++) {
       struct hf_create *create =
-          fixture_take(fixture, fixture_send_create(fixture, i, fixture_create("name", "key")));
+        fixture_take(fixture, fixture_send_create(fixture, i, fixture_create("name", "key")));
       assert_int_equal(create->error, HF_OK);
       assert_true(i == 0 || (create->replayed && create->user == user));
       user = create->user;
       rt_free(create);
     }
     struct hf_create *other =
-        fixture_take(fixture, fixture_send_create(fixture, 0, fixture_create("name", NULL)));
+      fixture_take(fixture, fixture_send_create(fixture, 0, fixture_create("name", NULL)));
     assert_int_equal(other->error, HF_E_EXTERNAL_ID_TAKEN);
     rt_free(other);
     fixture_free(fixture);
@@ -356,8 +356,7 @@ static struct fixture_ask *learn(struct fixture *fixture, unsigned number)
   return fixture_send(fixture, 0, hf_loop_actor(HF_KIND_CATALOG, 0), HF_LEARN, change);
 }
 
-static void test_catalog_when_numbers_have_a_gap_then_the_read_fails_until_it_is_whole(
-    void **state)
+static void test_catalog_when_numbers_have_a_gap_then_the_read_fails_until_it_is_whole(void **state)
 {
   struct fixture *fixture = fixture_new((struct fixture_config){0});
   (void)state;
@@ -427,7 +426,7 @@ static uint64_t random_next(uint64_t *seed)
 static void test_passivation_when_memory_is_tiny_then_balances_stay(void **state)
 {
   struct fixture *fixture = fixture_new(
-      (struct fixture_config){.live_actors_max = 12, .buggify_percent = 30, .job_us_max = 4000});
+    (struct fixture_config){.live_actors_max = 12, .buggify_percent = 30, .job_us_max = 4000});
   hf_id users[MANY];
   int64_t model[MANY] = {0};
   uint64_t seed = 11;
@@ -472,8 +471,8 @@ static void test_room_when_short_everywhere_then_all_are_answered_and_nothing_is
   for (unsigned round = 0; round < 20; round++) {
     int64_t before = fixture_inside(fixture), applied = 0;
     for (unsigned i = 0; i < 200; i++)
-      asks[i] = fixture_submit(fixture, i % 2,
-                               fixture_op(fixture, users[i % 4], LEDGER_T_GRANT, 1, NULL));
+      asks[i] =
+        fixture_submit(fixture, i % 2, fixture_op(fixture, users[i % 4], LEDGER_T_GRANT, 1, NULL));
     for (unsigned i = 0; i < 200; i++) {
       enum hf_error error = fixture_outcome(fixture, asks[i]).error;
       assert_true(error == HF_OK || hf_error_info(error)->retryable);
@@ -504,8 +503,8 @@ static void test_balance_at_when_of_any_time_then_as_the_model_says(void **state
     static const unsigned types[] = {LEDGER_T_GRANT, LEDGER_T_EARN, LEDGER_T_SPEND, LEDGER_T_SETTLE,
                                      LEDGER_T_BLOCK};
     struct outcome outcome =
-        fixture_do(fixture, fixture_op(fixture, user, types[random_next(&seed) % 5],
-                                       1 + (int64_t)(random_next(&seed) % 100), NULL));
+      fixture_do(fixture, fixture_op(fixture, user, types[random_next(&seed) % 5],
+                                     1 + (int64_t)(random_next(&seed) % 100), NULL));
     fixture_run(fixture, random_next(&seed) % 50000);
     if (outcome.error != HF_OK)
       continue;
@@ -536,23 +535,23 @@ static void test_balance_at_when_of_any_time_then_as_the_model_says(void **state
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_group_when_all_fit_then_all_and_replays_whole_and_in_part),
-      cmocka_unit_test(test_group_when_one_is_refused_then_none_and_remembered),
-      cmocka_unit_test(test_group_when_a_key_is_spoiled_then_none_of_the_others),
-      cmocka_unit_test(test_group_when_malformed_then_none_and_nothing_is_remembered),
-      cmocka_unit_test(test_group_when_large_and_the_process_dies_then_all_or_none),
-      cmocka_unit_test(test_group_when_its_commit_fails_then_judged_again_as_one),
-      cmocka_unit_test(test_create_when_two_loops_want_one_external_id_then_one_user),
-      cmocka_unit_test(test_create_when_the_key_repeats_then_the_same_user_or_conflict),
-      cmocka_unit_test(test_create_when_the_process_dies_between_the_steps_then_one_user),
-      cmocka_unit_test(test_status_when_closed_and_opened_then_the_rest_of_the_row_stays),
-      cmocka_unit_test(test_asset_when_answered_then_known_on_every_loop),
-      cmocka_unit_test(test_catalog_when_numbers_have_a_gap_then_the_read_fails_until_it_is_whole),
-      cmocka_unit_test(test_catalog_when_the_database_went_back_then_it_forgets_what_is_gone),
-      cmocka_unit_test(test_catalog_when_changes_never_pause_then_each_is_answered_soon),
-      cmocka_unit_test(test_passivation_when_memory_is_tiny_then_balances_stay),
-      cmocka_unit_test(test_room_when_short_everywhere_then_all_are_answered_and_nothing_is_lost),
-      cmocka_unit_test(test_balance_at_when_of_any_time_then_as_the_model_says),
+    cmocka_unit_test(test_group_when_all_fit_then_all_and_replays_whole_and_in_part),
+    cmocka_unit_test(test_group_when_one_is_refused_then_none_and_remembered),
+    cmocka_unit_test(test_group_when_a_key_is_spoiled_then_none_of_the_others),
+    cmocka_unit_test(test_group_when_malformed_then_none_and_nothing_is_remembered),
+    cmocka_unit_test(test_group_when_large_and_the_process_dies_then_all_or_none),
+    cmocka_unit_test(test_group_when_its_commit_fails_then_judged_again_as_one),
+    cmocka_unit_test(test_create_when_two_loops_want_one_external_id_then_one_user),
+    cmocka_unit_test(test_create_when_the_key_repeats_then_the_same_user_or_conflict),
+    cmocka_unit_test(test_create_when_the_process_dies_between_the_steps_then_one_user),
+    cmocka_unit_test(test_status_when_closed_and_opened_then_the_rest_of_the_row_stays),
+    cmocka_unit_test(test_asset_when_answered_then_known_on_every_loop),
+    cmocka_unit_test(test_catalog_when_numbers_have_a_gap_then_the_read_fails_until_it_is_whole),
+    cmocka_unit_test(test_catalog_when_the_database_went_back_then_it_forgets_what_is_gone),
+    cmocka_unit_test(test_catalog_when_changes_never_pause_then_each_is_answered_soon),
+    cmocka_unit_test(test_passivation_when_memory_is_tiny_then_balances_stay),
+    cmocka_unit_test(test_room_when_short_everywhere_then_all_are_answered_and_nothing_is_lost),
+    cmocka_unit_test(test_balance_at_when_of_any_time_then_as_the_model_says),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

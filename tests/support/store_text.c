@@ -253,8 +253,8 @@ static void put_scan(struct hf_bytes *text, const struct store_scan *scan)
   for (size_t i = 0; i < scan->entries_count; i++) {
     put_entry(text, &scan->entries[i]);
     put_text(text, "metadata", scan->metadata[i]);
-    put_text(text, "salt", (struct store_text){(const char *)scan->salts[i].bytes,
-                                               sizeof scan->salts[i].bytes});
+    put_text(text, "salt",
+             (struct store_text){(const char *)scan->salts[i].bytes, sizeof scan->salts[i].bytes});
     put_text(text, "body", scan->bodies[i]);
     if (scan->reversed_by != NULL)
       put_number(text, "reversed_by", scan->reversed_by[i]);

@@ -26,7 +26,7 @@ static const struct arrow arrows[] = {
 
 static const rt_class *const classes[] = {&hf_front_class,   &hf_user_class,  &hf_names_class,
                                           &hf_catalog_class, &hf_store_class, &hf_transit_class,
-                                          &hf_sweep_class,  &hf_peer_class,  &hf_keeper_class};
+                                          &hf_sweep_class,   &hf_peer_class,  &hf_keeper_class};
 #define CLASSES (sizeof classes / sizeof classes[0])
 
 /* Is `name` one of the names in "a, b, c"? */
@@ -59,8 +59,7 @@ static bool is_ask(const struct arrow *arrow)
 static bool some_ask(const rt_class *from, const rt_class *to)
 {
   for (size_t i = 0; i < ARROWS; i++)
-    if (is_ask(&arrows[i]) && lists(arrows[i].from, from->name) &&
-        lists(arrows[i].to, to->name))
+    if (is_ask(&arrows[i]) && lists(arrows[i].from, from->name) && lists(arrows[i].to, to->name))
       return true;
   return false;
 }

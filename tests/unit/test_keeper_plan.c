@@ -31,8 +31,8 @@ static void world_make(struct world *world, unsigned count)
 {
   *world = (struct world){.count = count};
   for (unsigned i = 0; i < count; i++) {
-    world->setups[i] = (struct hf_setup){
-        .node = folder(i) | 1u, .node_takes = true, .lease_us = LEASE_US};
+    world->setups[i] =
+      (struct hf_setup){.node = folder(i) | 1u, .node_takes = true, .lease_us = LEASE_US};
     world->nodes[i] = (struct store_node){.id = world->setups[i].node, .beat = 1, .takes = true};
     world->keepers[i] = rt_alloc(sizeof *world->keepers[i]);
     world->keepers[i]->setup = &world->setups[i];
@@ -248,15 +248,15 @@ static void test_take_over_when_counted_then_only_what_another_node_had(void **s
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_shares_when_some_nodes_take_then_all_is_dealt_out_evenly),
-      cmocka_unit_test(test_claims_when_all_begin_at_once_then_no_two_want_the_same),
-      cmocka_unit_test(test_burial_when_a_beat_stands_still_then_only_after_its_time),
-      cmocka_unit_test(test_times_when_compared_then_memory_ends_before_the_burial),
-      cmocka_unit_test(test_start_when_a_former_life_has_partitions_then_it_is_buried_at_once),
-      cmocka_unit_test(test_lost_when_told_by_an_older_heartbeat_then_it_stays_lost),
-      cmocka_unit_test(test_database_when_it_went_back_then_all_that_was_told_is_lost),
-      cmocka_unit_test(test_stateless_when_it_has_partitions_then_it_gives_them_up),
-      cmocka_unit_test(test_take_over_when_counted_then_only_what_another_node_had),
+    cmocka_unit_test(test_shares_when_some_nodes_take_then_all_is_dealt_out_evenly),
+    cmocka_unit_test(test_claims_when_all_begin_at_once_then_no_two_want_the_same),
+    cmocka_unit_test(test_burial_when_a_beat_stands_still_then_only_after_its_time),
+    cmocka_unit_test(test_times_when_compared_then_memory_ends_before_the_burial),
+    cmocka_unit_test(test_start_when_a_former_life_has_partitions_then_it_is_buried_at_once),
+    cmocka_unit_test(test_lost_when_told_by_an_older_heartbeat_then_it_stays_lost),
+    cmocka_unit_test(test_database_when_it_went_back_then_all_that_was_told_is_lost),
+    cmocka_unit_test(test_stateless_when_it_has_partitions_then_it_gives_them_up),
+    cmocka_unit_test(test_take_over_when_counted_then_only_what_another_node_had),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

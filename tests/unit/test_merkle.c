@@ -55,17 +55,23 @@ static void test_root_when_any_size_then_as_the_standard_defines_it(void **state
 /* The tree of eight inputs that certificate transparency's own tests use. */
 static void test_root_when_the_well_known_inputs_then_the_well_known_root(void **state)
 {
-  static const char *const inputs[8] = {"", "00", "10", "2021", "3031", "40414243",
-                                        "5051525354555657", "606162636465666768696a6b6c6d6e6f"};
+  static const char *const inputs[8] = {"",
+                                        "00",
+                                        "10",
+                                        "2021",
+                                        "3031",
+                                        "40414243",
+                                        "5051525354555657",
+                                        "606162636465666768696a6b6c6d6e6f"};
   static const char *const roots[8] = {
-      "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-      "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-      "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-      "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-      "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-      "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-      "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-      "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"};
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"};
   struct merkle_tree tree = {0};
   (void)state;
   for (unsigned i = 0; i < 8; i++) {
@@ -157,11 +163,11 @@ static void test_consistency_when_any_two_trees_then_it_alone_holds(void **state
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_root_when_any_size_then_as_the_standard_defines_it),
-      cmocka_unit_test(test_root_when_the_well_known_inputs_then_the_well_known_root),
-      cmocka_unit_test(test_root_when_added_by_blocks_then_the_same),
-      cmocka_unit_test(test_inclusion_when_any_leaf_of_any_tree_then_it_alone_holds),
-      cmocka_unit_test(test_consistency_when_any_two_trees_then_it_alone_holds),
+    cmocka_unit_test(test_root_when_any_size_then_as_the_standard_defines_it),
+    cmocka_unit_test(test_root_when_the_well_known_inputs_then_the_well_known_root),
+    cmocka_unit_test(test_root_when_added_by_blocks_then_the_same),
+    cmocka_unit_test(test_inclusion_when_any_leaf_of_any_tree_then_it_alone_holds),
+    cmocka_unit_test(test_consistency_when_any_two_trees_then_it_alone_holds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,8 +12,11 @@ static struct seal *example(void)
 {
   struct seal *seal = calloc(1, sizeof *seal);
   assert_non_null(seal);
-  *seal = (struct seal){.number = 12, .time_us = 1795251600123456, .partition_bits = 2,
-                        .users_count = 1000000, .log_size = 11};
+  *seal = (struct seal){.number = 12,
+                        .time_us = 1795251600123456,
+                        .partition_bits = 2,
+                        .users_count = 1000000,
+                        .log_size = 11};
   seal->users_root = hf_sha256("users", 5);
   seal->log_root = hf_sha256("log", 3);
   for (unsigned i = 0; i < 3; i++)
@@ -84,12 +87,11 @@ static void test_leaf_when_encoded_then_decodes_to_the_same_and_no_prefix_does(v
 static void test_sign_when_the_standards_first_example_then_its_signature(void **state)
 {
   /* RFC 8032 section 7.1, test 1: an empty message. */
-  static const char seed_hex[] =
-      "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+  static const char seed_hex[] = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
   static const char key_hex[] = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
   static const char signature_hex[] =
-      "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9"
-      "b46bd25bf5f0595bbe24655141438e7a100b";
+    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9"
+    "b46bd25bf5f0595bbe24655141438e7a100b";
   uint8_t seed[32], key[32], signature[64], wanted[64];
   (void)state;
   assert_true(hf_unhex(seed_hex, 64, seed, 32));
@@ -106,10 +108,10 @@ static void test_sign_when_the_standards_first_example_then_its_signature(void *
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_read_when_written_then_the_same),
-      cmocka_unit_test(test_read_when_any_byte_is_changed_or_cut_then_refused),
-      cmocka_unit_test(test_leaf_when_encoded_then_decodes_to_the_same_and_no_prefix_does),
-      cmocka_unit_test(test_sign_when_the_standards_first_example_then_its_signature),
+    cmocka_unit_test(test_read_when_written_then_the_same),
+    cmocka_unit_test(test_read_when_any_byte_is_changed_or_cut_then_refused),
+    cmocka_unit_test(test_leaf_when_encoded_then_decodes_to_the_same_and_no_prefix_does),
+    cmocka_unit_test(test_sign_when_the_standards_first_example_then_its_signature),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,15 +54,15 @@ static void table_make(PGconn *connection, unsigned step, const struct limit_ste
   PGresult *described = PQdescribePrepared(connection, pg_statement_name(form->statement));
   if (PQresultStatus(described) != PGRES_COMMAND_OK || PQnparams(described) != form->count)
     limit_fail(pg_statement_name(form->statement), "its parameters are not known");
-  struct hf_bytes sql = { 0 };
+  struct hf_bytes sql = {0};
   number_put(&sql, "CREATE UNLOGGED TABLE limit_step_", step);
   text_put(&sql, "(client integer,turn integer");
   for (int i = 0; i < form->count; i++) {
     char oid[16], *type = NULL;
-    const char *values[] = { oid };
+    const char *values[] = {oid};
     snprintf(oid, sizeof oid, "%u", PQparamtype(described, i));
-    PGresult *named = PQexecParams(connection, "SELECT $1::oid::regtype::text", 1, NULL, values,
-                                   NULL, NULL, 0);
+    PGresult *named =
+      PQexecParams(connection, "SELECT $1::oid::regtype::text", 1, NULL, values, NULL, NULL, 0);
     if (PQresultStatus(named) != PGRES_TUPLES_OK)
       limit_fail("the type of a parameter", PQerrorMessage(connection));
     type = PQgetvalue(named, 0, 0);
@@ -85,7 +85,7 @@ static void table_make(PGconn *connection, unsigned step, const struct limit_ste
 
 static void insert_prepare(PGconn *connection, unsigned step, const struct limit_step *form)
 {
-  struct hf_bytes sql = { 0 };
+  struct hf_bytes sql = {0};
   char name[32];
   snprintf(name, sizeof name, "limit_step_%u", step);
   number_put(&sql, "INSERT INTO limit_step_", step);
@@ -125,7 +125,7 @@ void limit_pgbench_add(PGconn *connection, unsigned client, size_t turn,
     const struct limit_step *step = &round->step[i];
     const char *values[PG_ARGS_MAX + 2];
     int sizes[PG_ARGS_MAX + 2], binary[PG_ARGS_MAX + 2];
-    uint32_t place[2] = { htobe32(client), htobe32((uint32_t)turn) };
+    uint32_t place[2] = {htobe32(client), htobe32((uint32_t)turn)};
     for (int k = 0; k < step->count + 2; k++) {
       values[k] = k < 2 ? (const char *)&place[k] : step->values[k - 2];
       sizes[k] = k < 2 ? (int)sizeof place[k] : step->sizes[k - 2];
@@ -142,7 +142,7 @@ void limit_pgbench_add(PGconn *connection, unsigned client, size_t turn,
 
 void limit_pgbench_end(PGconn *connection, const struct limit_round *round)
 {
-  struct hf_bytes sql = { 0 };
+  struct hf_bytes sql = {0};
   text_put(&sql, "COMMIT");
   sql_run(connection, &sql);
   for (unsigned i = 0; i < round->steps; i++) {

@@ -14,7 +14,7 @@ void limit_round_make(struct limit *limit, size_t batch, const struct pg_databas
   pg_talk_begin(&talk, request, database);
   if (!talk.ops->next(&talk, scratch) || scratch->count > LIMIT_STEPS_MAX)
     limit_fail("the adapter", "a plain commit is no round of statements");
-  struct limit_round round = { .steps = scratch->count };
+  struct limit_round round = {.steps = scratch->count};
   round.bytes = malloc(scratch->bytes.size);
   if (round.bytes == NULL)
     limit_fail("memory", "out");
@@ -44,8 +44,8 @@ void limit_round_prepare(PGconn *connection, const struct limit_round *round)
 {
   for (unsigned i = 0; i < round->steps; i++) {
     enum pg_statement statement = round->step[i].statement;
-    PGresult *result = PQprepare(connection, pg_statement_name(statement),
-                                 pg_statement_sql(statement), 0, NULL);
+    PGresult *result =
+      PQprepare(connection, pg_statement_name(statement), pg_statement_sql(statement), 0, NULL);
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
       limit_fail(pg_statement_name(statement), PQerrorMessage(connection));
     PQclear(result);
@@ -54,8 +54,8 @@ void limit_round_prepare(PGconn *connection, const struct limit_round *round)
 
 void limit_round_run(PGconn *connection, const struct limit_round *round)
 {
-  static const int binary[PG_ARGS_MAX] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-                                           1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+  static const int binary[PG_ARGS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                          1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
   for (unsigned i = 0; i < round->steps; i++) {
     const struct limit_step *step = &round->step[i];
     if (PQsendQueryPrepared(connection, pg_statement_name(step->statement), step->count,

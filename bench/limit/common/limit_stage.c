@@ -9,7 +9,7 @@
 
 #define SCALE 8u
 #define ASSET 1u
-#define FUND ((hf_amount)100000000000000)  /* base units per user */
+#define FUND ((hf_amount)100000000000000) /* base units per user */
 #define SPEND ((hf_amount)1000000)
 #define SETUP_BATCH 1000u
 
@@ -51,16 +51,16 @@ static unsigned scale_of(const void *arg, uint16_t asset)
 
 static struct ledger_command command_make(struct limit *limit, uint8_t type, hf_amount amount)
 {
-  struct ledger_command command = { .type = type, .bucket = LEDGER_CLAIMABLE, .final = true };
+  struct ledger_command command = {.type = type, .bucket = LEDGER_CLAIMABLE, .final = true};
   char key[32], request[96];
   int key_size = snprintf(key, sizeof key, "limit-%018llu", (unsigned long long)++limit->keys);
-  int request_size = snprintf(request, sizeof request, "%s of %llu", key,
-                              (unsigned long long)(uint64_t)amount);
+  int request_size =
+    snprintf(request, sizeof request, "%s of %llu", key, (unsigned long long)(uint64_t)amount);
   CHECK(key_size > 0 && request_size > 0);
   command.asset_known = command.asset_given = command.amount_given = true;
   command.asset = ASSET;
   command.scale = SCALE;
-  command.amount = (struct hf_decimal){ .digits = amount, .scale = SCALE };
+  command.amount = (struct hf_decimal){.digits = amount, .scale = SCALE};
   while (command.amount.scale > 0 && command.amount.digits % 10 == 0) {
     command.amount.digits /= 10;
     command.amount.scale--;
@@ -120,14 +120,16 @@ static struct store_request *commit_build(struct limit *limit, struct store_unit
   struct store_request *request = store_request_new(STORE_COMMIT);
   uint32_t partitions = 1u << limit->bits;
   request->commit.batches =
-      hf_arena_alloc(&request->arena, partitions * sizeof request->commit.batches[0]);
-  request->commit.units =
-      hf_arena_alloc(&request->arena, count * sizeof request->commit.units[0]);
+    hf_arena_alloc(&request->arena, partitions * sizeof request->commit.batches[0]);
+  request->commit.units = hf_arena_alloc(&request->arena, count * sizeof request->commit.units[0]);
   for (uint32_t i = 0; i < partitions; i++) {
     struct limit_partition *partition = &limit->partitions[i];
-    struct store_batch batch = { .partition = i, .number = partition->next_batch,
-                                 .epoch = partition->epoch, .first_seq = partition->next_seq,
-                                 .committed_us = wall_us(), .previous = partition->head };
+    struct store_batch batch = {.partition = i,
+                                .number = partition->next_batch,
+                                .epoch = partition->epoch,
+                                .first_seq = partition->next_seq,
+                                .committed_us = wall_us(),
+                                .previous = partition->head};
     struct store_batch_hasher hasher;
     size_t before = request->commit.units_count;
     store_batch_begin(&hasher);
@@ -176,9 +178,9 @@ static void commit(struct limit *limit, struct store_unit **units, size_t count)
 
 static void asset_create(struct limit *limit)
 {
-  struct store_asset_row asset = { .id = ASSET, .scale = SCALE, .chain_decimals = 255,
-                                   .code = "COIN", .created_us = wall_us() };
-  struct store_row row = { .table = STORE_T_ASSET, .action = STORE_INSERT };
+  struct store_asset_row asset = {
+    .id = ASSET, .scale = SCALE, .chain_decimals = 255, .code = "COIN", .created_us = wall_us()};
+  struct store_row row = {.table = STORE_T_ASSET, .action = STORE_INSERT};
   row.asset = &asset;
   struct store_unit *unit = row_stage(limit, 0, &row);
   commit(limit, &unit, 1);
@@ -202,9 +204,9 @@ static void users_create(struct limit *limit, size_t users)
     for (; count < SETUP_BATCH && limit->users_count < users; count++) {
       uint32_t at = partition_of(limit, limit->users_count);
       hf_id id = hf_id_make(limit->partitions[at].next_serial++, at, limit->bits);
-      struct store_row row = { .table = STORE_T_USER, .action = STORE_INSERT };
-      row.user = (struct store_user_row){ .id = id, .kind = HF_USER_REGISTERED,
-                                          .status = LEDGER_OPEN, .created_us = wall_us() };
+      struct store_row row = {.table = STORE_T_USER, .action = STORE_INSERT};
+      row.user = (struct store_user_row){
+        .id = id, .kind = HF_USER_REGISTERED, .status = LEDGER_OPEN, .created_us = wall_us()};
       ledger_user_init(&limit->users[limit->users_count++], id);
       units[count] = row_stage(limit, at, &row);
     }
@@ -228,11 +230,11 @@ static void partitions_open(struct limit *limit)
     const struct store_partition *opened = &request->open_partition;
     if (opened->next_seq != 1)
       limit_fail("the database", "not a new one");
-    limit->partitions[i] = (struct limit_partition){ .epoch = opened->epoch,
-                                                     .next_batch = opened->next_batch,
-                                                     .next_seq = opened->next_seq,
-                                                     .next_serial = opened->next_user_serial,
-                                                     .head = opened->head };
+    limit->partitions[i] = (struct limit_partition){.epoch = opened->epoch,
+                                                    .next_batch = opened->next_batch,
+                                                    .next_seq = opened->next_seq,
+                                                    .next_serial = opened->next_user_serial,
+                                                    .head = opened->head};
     store_request_free(request);
   }
 }
@@ -244,9 +246,13 @@ void limit_init(struct limit *limit, struct store_engine *engine, unsigned share
   CHECK(share < shares);
   if (shares > 1u << bits || (1u << bits) % shares != 0)
     limit_fail("--connections", "does not divide the number of partitions");
-  *limit = (struct limit){ .engine = engine, .bits = bits, .share = share, .shares = shares,
-                           .probe = probe, .keys = (uint64_t)share << 48,
-                           .random = 0x9e3779b97f4a7c15ull * (share + 1u) };
+  *limit = (struct limit){.engine = engine,
+                          .bits = bits,
+                          .share = share,
+                          .shares = shares,
+                          .probe = probe,
+                          .keys = (uint64_t)share << 48,
+                          .random = 0x9e3779b97f4a7c15ull * (share + 1u)};
   ledger_result_init(&limit->result);
   partitions_open(limit);
   if (share == 0)

@@ -21,14 +21,14 @@ struct limit_partition {
 struct limit {
   struct store_engine *engine; /* borrowed */
   unsigned bits, share, shares;
-  bool probe;                  /* look every idempotency key up */
+  bool probe; /* look every idempotency key up */
   struct limit_partition *partitions;
   struct ledger_user *users;
   size_t users_count;
-  uint64_t keys;               /* made so far; each key is new */
-  uint64_t random;             /* never 0 */
+  uint64_t keys;   /* made so far; each key is new */
+  uint64_t random; /* never 0 */
   struct ledger_result result;
-  struct hf_arena arena;       /* of the units that are prepared */
+  struct hf_arena arena; /* of the units that are prepared */
 };
 
 /* Opens the share's partitions in a database without entries, and makes its part of the users, with
