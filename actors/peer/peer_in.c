@@ -176,27 +176,13 @@ bool peer_in_ask(rt_ctx *ctx, struct peer_actor *peer, const struct link_frame *
 
 /* ---- replies --------------------------------------------------------------------------------- */
 
-/* As the front door reads the runtime's echoes: the actor never saw the ask. */
-static enum hf_error echo_error(unsigned op)
-{
-  switch (op) {
-  case RT_OP_EXPIRED:
-    return HF_E_TIMEOUT;
-  case RT_OP_OVERLOADED:
-    return HF_E_OVERLOADED;
-  case RT_OP_DOWN:
-    return HF_E_UNAVAILABLE;
-  default:
-    return HF_OK;
-  }
-}
-
 void peer_in_reply(rt_ctx *ctx, struct peer_actor *peer, const rt_env *env)
 {
   unsigned op = op_of(env->corr);
   void *payload = env->payload.p.ptr;
-  enum hf_error echo = echo_error(env->op);
-  CHECK(frame_op(op) != NULL && payload != NULL);
+  CHECK(frame_op(op) != NULL);
+  enum hf_error echo = hf_echo_error(env->op, frame_op(op)->changes);
+  CHECK(payload != NULL);
   CHECK(echo != HF_OK || env->op == frame_op(op)->reply);
   struct serving *serving = *owner_of(op, payload);
   CHECK(serving->payload == payload && serving->asks > 0);

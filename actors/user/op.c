@@ -63,3 +63,17 @@ void hf_view_free(struct hf_view *view)
     rt_free(view->assets);
   rt_free(view);
 }
+
+enum hf_error hf_echo_error(unsigned op, bool changes)
+{
+  switch (op) {
+  case RT_OP_EXPIRED:
+    return HF_E_TIMEOUT;
+  case RT_OP_OVERLOADED:
+    return HF_E_OVERLOADED;
+  case RT_OP_DOWN:
+    return changes ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE;
+  default:
+    return HF_OK;
+  }
+}

@@ -371,21 +371,6 @@ void api_call_rest(struct api_call *call)
   loop->free_calls = call;
 }
 
-/* What the runtime's echo of an ask means to who asked. */
-static enum hf_error echo_error(unsigned op)
-{
-  switch (op) {
-  case RT_OP_EXPIRED:
-    return HF_E_TIMEOUT;
-  case RT_OP_OVERLOADED:
-    return HF_E_OVERLOADED;
-  case RT_OP_DOWN:
-    return HF_E_UNAVAILABLE;
-  default:
-    return HF_OK;
-  }
-}
-
 /* Finds the call that an answer belongs to, and puts an echo's error into what was asked. */
 static struct api_call *owner_of(enum api_ask kind, void *answer, enum hf_error echo)
 {
@@ -432,7 +417,8 @@ void api_answered(struct front_loop *loop, const rt_env *env)
   const enum api_ask kind = kind_of(env->corr);
   void *answer = env->payload.p.ptr;
   CHECK(answer != NULL);
-  struct api_call *call = owner_of(kind, answer, echo_error(env->op));
+  const bool changes = kind == API_ASK_OP || kind == API_ASK_CREATE || kind == API_ASK_CHANGE;
+  struct api_call *call = owner_of(kind, answer, hf_echo_error(env->op, changes));
   CHECK(call != NULL && call->loop == loop && call->asks > 0);
   call->asks--;
   call->held = true;
