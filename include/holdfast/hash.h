@@ -1,6 +1,6 @@
 /* hash.h - SHA-256 (FIPS 180-4) and what is built of it here. Pure.
  *
- * libsodium does the work; this header keeps it out of everything else. */
+ * Nettle and libsodium do the work; this header keeps them out of everything else. */
 #ifndef HOLDFAST_HASH_H
 #define HOLDFAST_HASH_H
 
