@@ -53,6 +53,7 @@ struct balances_work {
 static void write_balance_of(struct json_out *out, const struct store_asset_row *asset,
                              const struct ledger_balance *balance)
 {
+  CHECK(asset != NULL); /* api_assets_check refused the answer otherwise */
   json_out_key_text(out, asset->code, strlen(asset->code));
   api_write_balance(out, balance, asset->scale);
 }
