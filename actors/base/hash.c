@@ -1,8 +1,8 @@
 /* hash.c - SHA-256, hex and key randomness.
  *
- * An operation takes half a dozen hashes of one to five blocks. Nettle does them with the processor's
- * SHA instructions where it has them, five times as fast as libsodium's portable code (figures:
- * bench/micro/bench_hash.c); libsodium is for what must take constant time, and for randomness. */
+ * An operation takes half a dozen hashes of one to five blocks. Nettle does them with the
+ * processor's SHA instructions where it has them, five times as fast as libsodium's portable code
+ * (bench/micro/bench_hash.c); libsodium is for what must take constant time, and for randomness. */
 #include "holdfast/hash.h"
 
 #include <nettle/sha2.h>

@@ -122,9 +122,9 @@ rt_id hf_create_home(rt_ctx *ctx, const struct hf_create *create, unsigned parti
 struct hf_hash hf_external_id_digest(const char *external_id, size_t size);
 unsigned hf_digest_partition(const struct hf_hash *digest, unsigned partition_bits);
 
-/* What the runtime's own reply to an ask (RT_OP_EXPIRED ...) means to who asked; HF_OK for any other
- * op. An actor that went DOWN may have begun what it was asked: what changes something is then of
- * unknown outcome. The other echoes come before the actor has seen the ask. */
+/* What the runtime's own reply to an ask (RT_OP_EXPIRED ...) means to who asked; HF_OK for any
+ * other op. An actor that went DOWN may have begun what it was asked: what changes something is
+ * then of unknown outcome. The other echoes come before the actor has seen the ask. */
 enum hf_error hf_echo_error(unsigned op, bool changes);
 
 #endif
