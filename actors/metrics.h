@@ -58,6 +58,10 @@
     "Units whose idempotency key the commit found")                                                \
   X(STORE_FAILURES, "holdfast_store_failures_total", "", COUNTER, "Commit batches that failed")    \
   X(STORE_READ, "holdfast_store_read_seconds", "", HISTOGRAM, "Store reads, queueing included")    \
+  X(REPLICA_READS, "holdfast_store_replica_reads_total", "by=\"replica\"", COUNTER,                \
+    "Reads of history that were sent to the replica, by who answered")                             \
+  X(REPLICA_SHORT, "holdfast_store_replica_reads_total", "by=\"primary\"", COUNTER,                \
+    "Reads of history that were sent to the replica, by who answered")                             \
   X(STORE_REFUSED, "holdfast_store_refused_total", "", COUNTER,                                    \
     "Units and reads refused because the store is down or the queue full")                         \
   X(BREAKER, "holdfast_store_breaker_open", "", GAUGE, "Loops whose store breaker is open")        \

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapters/store_postgres/pg_clock.h"
 #include "adapters/store_postgres/pg_read.h"
 
 enum { STEP_NONE, STEP_BEAT, STEP_NODES, STEP_OWNERS, STEP_REVISION };
@@ -50,6 +51,7 @@ static void add_own(struct lease *lease, struct pg_round *round, const struct st
   pg_arg_int8(round, (int64_t)wish->self.id);
   pg_arg_text(round, wish->self.address, strlen(wish->self.address));
   pg_arg_bool(round, wish->self.takes);
+  pg_arg_int8(round, (int64_t)pg_clock_us());
 }
 
 static void add_burials(struct lease *lease, struct pg_round *round, const struct store_lease *wish)

@@ -137,11 +137,12 @@ static bool is_slow(const struct store_request *request)
   return request->kind == STORE_SCAN || request->kind == STORE_PROJECT;
 }
 
-/* The request has its answer. */
+/* The request has its answer, or goes to the primary for one. */
 static void job_end(struct pg_wire *wire, struct pg_job *job)
 {
   struct pg_loop *loop = wire->loop;
   struct store_request *request = job->request;
+  struct pg_queue *to = &loop->answers;
   if (request->kind == STORE_COMMIT) {
     wire->wary = request->status == STORE_HIT ? PG_WARY_COMMITS
                  : wire->wary > 0             ? wire->wary - 1u
@@ -152,7 +153,9 @@ static void job_end(struct pg_wire *wire, struct pg_job *job)
   } else if (is_slow(request)) {
     wire->slow = false;
   }
-  pg_queue_push(&loop->answers, request);
+  if (wire->role == PG_ROLE_REPLICA && pg_lag_short(loop, &wire->session, request))
+    to = &loop->groups[PG_ROLE_READ].waiting;
+  pg_queue_push(to, request);
   job_free(loop, job);
 }
 
@@ -307,11 +310,11 @@ static void pump_reads(struct pg_loop *loop, struct pg_group *group, uint64_t no
   group->waiting = slow;
 }
 
-/* What was meant for a replica that is gone goes to the primary. */
-static void pump_replica(struct pg_loop *loop)
+/* What was meant for a replica that is gone, or lags by now, goes to the primary. */
+static void pump_replica(struct pg_loop *loop, uint64_t now_us)
 {
   struct pg_group *replica = &loop->groups[PG_ROLE_REPLICA];
-  if (group_ready(replica))
+  if (group_ready(replica) && pg_lag_fresh(loop, now_us))
     return;
   for (struct store_request *request; (request = pg_queue_take(&replica->waiting)) != NULL;)
     pg_queue_push(&loop->groups[PG_ROLE_READ].waiting, request);
@@ -401,9 +404,10 @@ void pg_loop_pump(struct pg_loop *loop)
   uint64_t now_us = pg_clock_us();
   pump_doubts(loop, now_us);
   pump_commits(loop);
-  pump_replica(loop);
+  pump_replica(loop, now_us);
   pg_lag_tick(loop, now_us);
-  for (unsigned role = PG_ROLE_READ; role < PG_ROLE_COUNT; role++)
+  /* The replica first: what its connection lost in this very moment goes to the primary. */
+  for (unsigned role = PG_ROLE_COUNT; role-- > PG_ROLE_READ;)
     if (loop->groups[role].waiting.first != NULL)
       pump_reads(loop, &loop->groups[role], now_us);
   answer_all(loop);

@@ -10,8 +10,7 @@
 
 #define PG_QUEUE_MAX 8192u       /* requests that wait in a loop; more: RT_AGAIN */
 #define PG_READ_WAIT_US 1000000u /* a read waits that long for a connection, no longer */
-#define PG_LAG_EVERY_US 1000000u /* the replica's lag is measured that often */
-#define PG_LAG_OLD_US 3000000u   /* a measure that old counts no more */
+#define PG_LAG_EVERY_US 250000u  /* a replica is asked that often how far it is */
 #define PG_ANSWER_RETRY_US 5000u /* the loop had no room for an answer */
 
 /* What a session is for. A heartbeat must not wait behind a long read or a commit in doubt. */
@@ -68,11 +67,12 @@ struct pg_loop {
   uint64_t answer_again_us;                           /* 0: no answer had to wait */
   uv_timer_t timer;
   uint64_t timer_us; /* when it fires; UINT64_MAX: not armed */
-  /* The replica's lag: a talk of its own. */
+  /* How far the replica is: a talk of its own. */
   struct store_request lag_request;
   struct pg_talk lag_talk;
   bool lag_asking;
-  uint64_t lag_next_us, lag_taken_us, lag_us;
+  uint64_t lag_next_us;
+  uint64_t lag_until_us; /* the replica may be read before this */
 };
 
 struct pg_port {
@@ -103,6 +103,9 @@ struct store_request *pg_queue_take(struct pg_queue *queue); /* NULL: empty */
 /* pg_lag.c: how far the replica is behind. */
 bool pg_lag_fresh(const struct pg_loop *loop, uint64_t now_us);
 void pg_lag_tick(struct pg_loop *loop, uint64_t now_us);
+/* The replica has answered, or its connection ended: the primary is to be asked as well. */
+bool pg_lag_short(struct pg_loop *loop, const struct pg_session *session,
+                  const struct store_request *request);
 /* True: the talk was the measure. */
 bool pg_lag_ended(struct pg_loop *loop, const struct pg_talk *talk, bool lost);
 

@@ -51,10 +51,8 @@
   X(BACKEND_END, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid=$1::int4 AND "  \
                  "application_name=current_setting('application_name') AND pid<>pg_backend_pid() " \
                  "AND backend_type='client backend' AND wait_event='ClientRead'")                  \
-  /* How far a replica is behind, microseconds; 0 where nothing is replayed. */                    \
-  X(REPLICA_LAG,                                                                                   \
-    "SELECT CASE WHEN pg_is_in_recovery() THEN (extract(epoch FROM clock_timestamp()-"             \
-    "pg_last_xact_replay_timestamp())*1000000)::int8 ELSE 0::int8 END")                            \
+  /* The newest heartbeat of node $1 that a replica has: when it was sent, by the node's clock. */ \
+  X(REPLICA_BEAT, "SELECT sent_us FROM nodes WHERE id=$1 AND pg_is_in_recovery()")                 \
   X(BATCH_NEWEST_OF, PG_SQL_NEWEST)                                                                \
   X(KEYS_ABSENT, "SELECT 1/(NOT EXISTS(SELECT 1 FROM " PG_SQL_KEYS "))::int")                      \
   X(KEYS_THERE, "SELECT DISTINCT m.place FROM " PG_SQL_KEYS)                                       \

@@ -148,12 +148,12 @@
   X(PARTITION_TAKE, PG_SQL_PARTITION_TAKE)                                                         \
   X(LEASE_ORDER, "SELECT pg_advisory_xact_lock(1213156420,1)")                                     \
   X(LEASE_PATIENCE, "SELECT set_config('lock_timeout',$1,true)")                                   \
-  X(LEASE_JOIN, "INSERT INTO nodes(id,address,takes,beat,beaten_at) "                              \
-                "VALUES($1,$2,$3,nextval('node_beats'),clock_timestamp()) ON CONFLICT (id) "       \
-                "DO UPDATE SET address=excluded.address,takes=excluded.takes,"                     \
-                "beat=excluded.beat,beaten_at=excluded.beaten_at RETURNING beat")                  \
+  X(LEASE_JOIN, "INSERT INTO nodes(id,address,takes,beat,beaten_at,sent_us) "                      \
+                "VALUES($1,$2,$3,nextval('node_beats'),clock_timestamp(),$4) ON CONFLICT (id) "    \
+                "DO UPDATE SET address=excluded.address,takes=excluded.takes,beat=excluded.beat,"  \
+                "beaten_at=excluded.beaten_at,sent_us=excluded.sent_us RETURNING beat")            \
   X(LEASE_BEAT, "UPDATE nodes SET address=$2,takes=$3,beat=nextval('node_beats'),"                 \
-                "beaten_at=clock_timestamp() WHERE id=$1 RETURNING beat")                          \
+                "beaten_at=clock_timestamp(),sent_us=$4 WHERE id=$1 RETURNING beat")               \
   X(LEASE_BURY, PG_SQL_LEASE_BURY)                                                                 \
   X(LEASE_RELEASE, "UPDATE partitions SET owner=NULL WHERE partition=ANY($2) AND owner=$1 "        \
                    "AND " PG_SQL_IS_MEMBER)                                                        \

@@ -1,5 +1,5 @@
 /* test_pg_port.c - the PostgreSQL port on the loops: many requests at a time, a server that is
- * away, a replica that is behind, and an end with requests under way.
+ * away, and an end with requests under way.
  * ctest: timeout=300 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@ struct scene {
   struct cut_proxy *proxy;
 };
 
-static struct store_engine *through_port(const char *dsn, const char *replica_dsn)
+static struct store_engine *through_port(const char *dsn)
 {
   struct store_postgres_config config = fixture_postgres_config(dsn);
   struct store_engine *engine;
@@ -34,7 +34,6 @@ static struct store_engine *through_port(const char *dsn, const char *replica_ds
                                     .port_free = store_postgres_port_free};
   char why[256] = "";
 
-  config.replica_dsn = replica_dsn;
   config.commits = 2;
   config.statement_timeout_us = 2000000;
   if (store_postgres_open(&config, &engine, why) != HF_OK)
@@ -53,7 +52,7 @@ static int setup(void **state)
   scene->proxy = cut_proxy_new(pg_cluster_port(fixture_server()));
   (void)snprintf(dsn, sizeof dsn, "host=127.0.0.1 port=%d dbname=%s user=holdfast",
                  cut_proxy_port(scene->proxy), name);
-  scene->engine = through_port(dsn, NULL);
+  scene->engine = through_port(dsn);
   world_init(&scene->world, scene->engine);
   return 0;
 }
@@ -202,55 +201,6 @@ static void test_end_when_requests_are_under_way_then_freed(void **state)
     port_engine_submit(scene->engine, 0, load_of(user));
 }
 
-/* How many entries the journal of partition 0 has, for whoever answers. */
-static size_t entries_of(struct store_engine *engine)
-{
-  struct store_request *request = store_request_new(STORE_SCAN);
-  size_t count;
-
-  request->scan.from_seq = 1;
-  request->scan.limit = 10;
-  engine->ops->execute(engine, request);
-  count = request->status == STORE_OK ? request->scan.entries_count : SIZE_MAX;
-  store_request_free(request);
-  return count;
-}
-
-/* Another, empty database plays the replica: what it answers shows who was asked. It is no standby,
- * so its lag is none. */
-static void test_history_when_a_replica_keeps_up_then_it_answers_until_it_is_gone(void **state)
-{
-  struct store_fixture *empty = rt_alloc(sizeof *empty);
-  struct store_world world;
-  struct store_engine *engine;
-  struct world_user *user;
-  struct cut_proxy *proxy = cut_proxy_new(pg_cluster_port(fixture_server()));
-  char name[32], dsn[PG_CLUSTER_DSN_SIZE], replica[PG_CLUSTER_DSN_SIZE];
-
-  (void)state;
-  fixture_engine_postgres(empty);
-  (void)snprintf(replica, sizeof replica, "host=127.0.0.1 port=%d dbname=%s user=holdfast",
-                 cut_proxy_port(proxy), empty->database);
-  fixture_database(name);
-  pg_cluster_dsn(fixture_server(), name, dsn);
-  engine = through_port(dsn, replica);
-  world_init(&world, engine);
-  user = world_user_add(&world, 0, NULL, NULL);
-  world_simple(&world, user, LEDGER_T_GRANT, 1, 5);
-  world_must_commit(&world);
-  while (entries_of(engine) != 0)
-    ; /* until the lag of each loop's replica was measured */
-  cut_proxy_refuse(proxy, 1);
-  do { /* until its sessions are gone, one after the other */
-    cut_proxy_arm(proxy, CUT_BEFORE);
-  } while (entries_of(engine) != 1);
-  world_deinit(&world);
-  engine->ops->close(engine);
-  cut_proxy_free(proxy);
-  fixture_engine_close(empty);
-  rt_free(empty);
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -263,7 +213,6 @@ int main(void)
       test_requests_when_the_server_is_away_then_unavailable_and_well_again_later, setup, teardown),
     cmocka_unit_test_setup_teardown(test_end_when_requests_are_under_way_then_freed, setup,
                                     teardown),
-    cmocka_unit_test(test_history_when_a_replica_keeps_up_then_it_answers_until_it_is_gone),
   };
   return cmocka_run_group_tests(tests, fixture_server_start, fixture_server_stop);
 }

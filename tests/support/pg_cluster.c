@@ -354,6 +354,26 @@ struct pg_cluster *pg_cluster_new(const char *settings)
   return cluster;
 }
 
+struct pg_cluster *pg_cluster_standby(const struct pg_cluster *primary)
+{
+  struct pg_cluster *cluster = calloc(1, sizeof *cluster);
+  char port[16], folder[PATH_SIZE], text[LOG_TAIL];
+  char *backup[] = {"pg_basebackup", "-D", "data", "-R",   "-X", "stream", "-c",
+                    "fast",          "-N", "-h",   folder, "-p", port,     "-U",
+                    "holdfast",      NULL};
+
+  assert_non_null(cluster);
+  (void)snprintf(port, sizeof port, "%d", primary->port);
+  (void)snprintf(folder, sizeof folder, "%s", primary->folder);
+  find_user(cluster);
+  make_folder(cluster);
+  find_programs(cluster);
+  run(cluster, backup, text, sizeof text);
+  write_settings(cluster, "wal_retrieve_retry_interval = 100ms");
+  pg_cluster_start(cluster);
+  return cluster;
+}
+
 void pg_cluster_free(struct pg_cluster *cluster)
 {
   char *argv[4];

@@ -24,6 +24,9 @@ struct pg_cluster;
 /* Starts one with the database `holdfast`. `settings`: lines of postgresql.conf that are added, or
  * NULL. Returns when it takes connections. */
 struct pg_cluster *pg_cluster_new(const char *settings);
+/* A streaming standby of a server that runs, with a folder and a port of its own. Returns when it
+ * takes connections; it replays on its own time. */
+struct pg_cluster *pg_cluster_standby(const struct pg_cluster *primary);
 /* Stops it and removes its folder; NULL is allowed. */
 void pg_cluster_free(struct pg_cluster *cluster);
 

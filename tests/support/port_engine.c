@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "actors/metrics.h"
 #include "actors/store/messages.h"
 #include "holdfast/check.h"
 #include "holdfast/driver.h"
@@ -12,6 +13,7 @@ enum { OP_SUBMIT = HF_MESSAGE_END };
 struct port_engine {
   struct store_engine engine; /* first */
   struct port_engine_config config;
+  struct hf_setup setup;
   struct rt_driver *driver;
   rt *runtime;
   pthread_mutex_t lock;
@@ -54,8 +56,9 @@ static const rt_class asker_class = {.name = "asker",
 
 static void loop_start(void *arg, rt_ctx *ctx)
 {
-  const struct port_engine *engine = arg;
+  struct port_engine *engine = arg;
 
+  hf_loop_begin(ctx, &engine->setup);
   if (engine->config.loop_begin != NULL)
     engine->config.loop_begin(engine->config.port, ctx);
 }
@@ -66,6 +69,7 @@ static void loop_stop(void *arg, rt_ctx *ctx)
 
   if (engine->config.loop_end != NULL)
     engine->config.loop_end(engine->config.port, ctx);
+  hf_loop_end(ctx);
 }
 
 /* ---- from the test's threads ----------------------------------------------------------------- */
@@ -137,6 +141,8 @@ struct store_engine *port_engine_new(const struct port_engine_config *config)
                               .pools = pools,
                               .pools_count = 2,
                               .live_actors_max = 100,
+                              .metrics = hf_actor_metrics,
+                              .metrics_count = HF_METRIC_COUNT,
                               .loop_start = loop_start,
                               .loop_stop = loop_stop,
                               .arg = engine};
@@ -145,6 +151,7 @@ struct store_engine *port_engine_new(const struct port_engine_config *config)
   running = engine;
   engine->engine = (struct store_engine){.ops = &ops, .partition_bits = config->partition_bits};
   engine->config = *config;
+  engine->setup = (struct hf_setup){.partition_bits = config->partition_bits, .port = config->port};
   pthread_mutex_init(&engine->lock, NULL);
   pthread_cond_init(&engine->changed, NULL);
   engine->driver = driver_uv_new();

@@ -144,8 +144,9 @@ static void test_schema_when_older_then_refused_unless_it_may_migrate(void **sta
   (void)state;
   must_refuse(conn, false, "run holdfast migrate");
   must_open(conn);
-  pg_sql(conn, "DROP TABLE user_earnings;DELETE FROM schema_migrations WHERE version=3");
-  must_refuse(conn, false, "has schema 2, this program needs 3");
+  pg_sql(conn, "ALTER TABLE nodes DROP COLUMN sent_us;"
+               "DELETE FROM schema_migrations WHERE version=4");
+  must_refuse(conn, false, "has schema 3, this program needs 4");
   must_open(conn);
   must_check(conn);
   PQfinish(conn);
@@ -266,11 +267,11 @@ static const char killer[] =
 /* How many migrations are recorded; the tables of no other are there. */
 static int64_t whole_migrations(PGconn *conn)
 {
-  static const int64_t tables[] = {0, 17, 21, 22};
+  static const int64_t tables[] = {0, 17, 21, 22, 22};
   int64_t there = pg_sql_number(conn, "SELECT count(*) FROM pg_tables "
                                       "WHERE schemaname=current_schema()");
   int64_t recorded = there == 0 ? 0 : pg_sql_number(conn, "SELECT count(*) FROM schema_migrations");
-  assert_in_range(recorded, 0, 3);
+  assert_in_range(recorded, 0, pg_schema_known());
   assert_int_equal(there, tables[recorded]);
   return recorded;
 }
@@ -284,7 +285,7 @@ static void test_migration_when_killed_at_any_command_then_nothing_of_it_is_ther
   fixture_database(name);
   PGconn *conn = pg_sql_connect(name, NULL);
   pg_sql(conn, killer);
-  for (unsigned at = 1;; at += 4) {
+  for (unsigned at = 1;; at += 3) {
     (void)snprintf(place, sizeof place, "half%u", at);
     new_place(conn, place);
     (void)snprintf(sql, sizeof sql, "SET test.kill_at='%u'", at);
@@ -298,12 +299,12 @@ static void test_migration_when_killed_at_any_command_then_nothing_of_it_is_ther
     pg_sql(conn, sql);
     seen |= 1 << whole_migrations(conn);
     must_open(conn);
-    assert_int_equal(whole_migrations(conn), 3);
+    assert_int_equal(whole_migrations(conn), pg_schema_known());
   }
   pg_sql(conn, "SET test.kill_at='0'");
   must_check(conn);
   assert_true(killed > 5);
-  assert_int_equal(seen, 1 | 2 | 4);
+  assert_int_equal(seen & 7, 1 | 2 | 4);
   PQfinish(conn);
 }
 
@@ -346,7 +347,7 @@ static void test_migration_when_three_at_once_then_one_does_it_and_the_others_wa
     assert_int_equal(pthread_join(openers[i].thread, NULL), 0);
     assert_int_equal(openers[i].error, HF_OK);
   }
-  assert_int_equal(whole_migrations(conn), 3);
+  assert_int_equal(whole_migrations(conn), pg_schema_known());
   must_check(conn);
   PQfinish(conn);
 }
