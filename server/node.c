@@ -58,6 +58,9 @@ static bool share(struct node *node, const struct options *options, unsigned loo
     return refuse("--own is auto or none", "");
   if (!identity_open(&node->identity, options->data, why))
     return refuse(why, "");
+  if (node->identity.copied)
+    log_line(LOG_WARNING, "node",
+             "the data folder was copied or moved: this is a node of its own from now on");
   if (!links_open(node, options, loops))
     return false;
   cli_postgres_config(options, &node->postgres);
