@@ -3,6 +3,7 @@
 const assert = require('node:assert');
 const { execFile, spawn } = require('node:child_process');
 const http = require('node:http');
+const net = require('node:net');
 const path = require('node:path');
 const { promisify } = require('node:util');
 const { run } = require('./lib/parts.js');
@@ -60,6 +61,26 @@ const parts = {
     await proxy.delay(20);
     await psql(through(), 'select 1');
     await proxy.forward();
+  },
+
+  'what was delayed keeps its order when the delay ends': async () => {
+    let got = '';
+    const server = net.createServer((socket) => socket.on('data', (piece) => { got += piece; }));
+    await new Promise((done) => server.listen(0, '127.0.0.1', done));
+    const slow = await Proxy.start({ host: '127.0.0.1', port: server.address().port });
+    const client = net.connect(slow.port, '127.0.0.1');
+    await slow.delay(100);
+    client.on('error', () => {}); // it is cut at the end
+    const { client: sent } = slow.bytes;
+    client.write('first ');
+    await until('the proxy has it', () => slow.bytes.client > sent);
+    await slow.forward();
+    client.write('second');
+    await until('both are there', () => got.length === 12);
+    assert.strictEqual(got, 'first second');
+    client.destroy();
+    slow.close();
+    server.close();
   },
 
   'a client whose half is cut is told nothing': async () => {

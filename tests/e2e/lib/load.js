@@ -17,15 +17,18 @@ const ASSET = 'COIN';
 
 class Load {
   // random: from wait.js. servers: those that requests go to; the caller may change it at any time.
-  // timeout: ms for one request, 0: none.
-  constructor({ random, servers, users = 12, name = 'load', timeout = 0 }) {
+  // timeout: ms for one request, 0: none. rate: requests a second, 0: as fast as they are answered.
+  constructor({ random, servers, users = 12, name = 'load', timeout = 0, rate = 0 }) {
     this.random = random;
     this.servers = servers;
     this.name = name;
     this.timeout = timeout;
+    this.rate = rate;
+    this.turnAt = 0;        // when the next request may go out, ms
     this.usersCount = users;
     this.users = [];
     this.ops = [];          // {key, body, text?, status?}: text is the first whole reply
+    this.decided = 0;       // of these have a status
     this.holds = [];
     this.told = new Map();  // user -> newest version that a whole reply has named
     this.seen = new Map();  // "user version" -> its balances
@@ -96,8 +99,7 @@ class Load {
       assert.strictEqual(op.fresh, 1, `${op.key} was done twice`);
     }
     if (op.status === undefined) {
-      op.status = reply.status;
-      op.text = reply.text;
+      this.decide(op, reply.status, reply.text);
       if (reply.status === 201) this.learn(op, reply.json);
       return true;
     }
@@ -107,6 +109,12 @@ class Load {
     if (op.status === 201) assert.strictEqual(reply.text, op.text, `${op.key} changed`);
     else assert.strictEqual(reply.json.code, JSON.parse(op.text).code);
     return true;
+  }
+
+  decide(op, status, text) {
+    op.status = status;
+    op.text = text;
+    this.decided++;
   }
 
   learn(op, reply) {
@@ -141,8 +149,18 @@ class Load {
     if (reply.json.version > 0) this.saw(user, reply.json.version, reply.json.balances[ASSET]);
   }
 
+  // Waits until the rate allows one more; what was missed while nobody asked is not made up for.
+  async turn() {
+    if (this.rate === 0) return;
+    const now = performance.now();
+    this.turnAt = Math.max(this.turnAt + 1000 / this.rate, now);
+    if (this.turnAt > now) await pause(this.turnAt - now);
+  }
+
   async worker(repeat) {
-    while (!this.stopped) {
+    for (;;) {
+      await this.turn();
+      if (this.stopped) return;
       const { ops, random } = this;
       const server = this.server();
       try {
@@ -177,22 +195,24 @@ class Load {
 
   // Operations with an outcome from now on: waits for so many of them.
   async progress(count, ms = 30000) {
-    const done = () => this.ops.filter((op) => op.status !== undefined).length;
-    const start = done();
-    await until(`${count} operations`, () => this.stopped || done() >= start + count, { ms });
+    const start = this.decided;
+    await until(`${count} operations`, () => this.stopped || this.decided >= start + count, { ms });
     if (this.stopped) await this.running;
   }
 
   // ---- what must hold --------------------------------------------------------------------------
 
   // Every key once more, twice: acknowledged ones replay, the others get their one outcome now and
-  // keep it.
-  async settle() {
+  // keep it. ops: only these.
+  async settle(ops = this.ops) {
     for (let pass = 0; pass < 2; pass++)
-      for (let at = 0; at < this.ops.length; at += 64)
-        await Promise.all(this.ops.slice(at, at + 64).map((op) =>
+      for (let at = 0; at < ops.length; at += 64)
+        await Promise.all(ops.slice(at, at + 64).map((op) =>
           until(op.key, () => this.send(this.server(), op), { ms: 60000, every: 50 })));
   }
+
+  // What the replies to an operation that was applied say: one, but of a batch.
+  results(op) { return [JSON.parse(op.text)]; }
 
   // What the clients were told, added up: an entry moves its amount between two accounts of its
   // user; a transfer's credit is known from the payer's reply.
@@ -200,16 +220,20 @@ class Load {
     const sums = new Map(this.users.map((id) => [id, { claimable: 0n, held: 0n, spent: 0n }]));
     for (const op of this.ops) {
       if (op.status !== 201) continue;
-      for (const entry of JSON.parse(op.text).entries) {
-        const sum = sums.get(entry.user_id);
-        if (entry.from in sum) sum[entry.from] -= cents(entry.amount);
-        if (entry.to in sum) sum[entry.to] += cents(entry.amount);
-        if (entry.to.startsWith('sys:spend')) sum.spent += cents(entry.amount);
-      }
+      for (const entry of this.results(op).flatMap((reply) => reply.entries))
+        this.move(sums.get(entry.user_id), entry);
       if (op.body.type === 'transfer')
         sums.get(op.body.to_user_id).claimable += cents(op.body.amount);
     }
     return sums;
+  }
+
+  move(sum, entry) {
+    const amount = cents(entry.amount);
+    if (entry.from in sum) sum[entry.from] -= amount;
+    if (entry.to in sum) sum[entry.to] += amount;
+    if (entry.to.startsWith('sys:spend')) sum.spent += amount;
+    if (entry.from.startsWith('sys:spend')) sum.spent -= amount;
   }
 
   async entriesOf(server, user) {
@@ -227,7 +251,7 @@ class Load {
 
   // Through the API, on every server that there is, after settle().
   async check() {
-    const applied = this.ops.filter((op) => op.status === 201).map((op) => JSON.parse(op.text));
+    const applied = this.ops.filter((op) => op.status === 201).flatMap((op) => this.results(op));
     const promised = new Map(applied.flatMap((reply) =>
       reply.entries.map((entry) => [entry.id, entry])));
     const transfers = new Map(applied.filter((reply) => reply.transfer_id)
@@ -240,7 +264,7 @@ class Load {
     for (const user of this.users) {
       const entries = await this.entriesOf(this.server(), user);
       entries.forEach((entry, i) => this.checkEntry(user, entry, entries.length - i,
-        { promised, transfers, flows }));
+        { promised, transfers, flows, sum: sums.get(user) }));
       held += await this.checkBalances(user, sums.get(user), entries);
     }
     assert.strictEqual(promised.size, 0, `not in the journal: ${[...promised.keys()].join(' ')}`);

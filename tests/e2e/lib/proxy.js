@@ -102,6 +102,7 @@ class Link {
     this.client = client;
     this.server = net.connect({ ...proxy.target, allowHalfOpen: true });
     this.halves = new Set(); // sides that were cut off alone
+    this.lines = { client: [], server: [] }; // what is delayed, by sender
     this.swallow = false;    // the server's answers
     this.pending = 0;        // Syncs that the server has not answered
     this.trap = null;
@@ -137,12 +138,28 @@ class Link {
     }
     if (side === 'server' && this.swallow) return;
     this.proxy.count(side, piece.length);
-    this.later(() => this.pass(side, piece));
+    this.later(side, () => this.pass(side, piece));
   }
 
-  later(action) {
-    if (this.proxy.delayMs > 0) setTimeout(action, this.proxy.delayMs);
-    else action();
+  // After the delay, and never before what came earlier, also when the delay has become less.
+  later(side, action) {
+    const line = this.lines[side];
+    const { delayMs } = this.proxy;
+    if (line.length === 0 && delayMs === 0) {
+      action();
+      return;
+    }
+    line.push({ at: performance.now() + delayMs, action });
+    if (line.length === 1) this.next(side);
+  }
+
+  next(side) {
+    const line = this.lines[side];
+    setTimeout(() => {
+      line[0].action();
+      line.shift();
+      if (line.length > 0) this.next(side);
+    }, Math.max(0, line[0].at - performance.now()));
   }
 
   pass(side, piece) {
@@ -171,7 +188,7 @@ class Link {
 
   onEnd(side) {
     if (this.halves.size > 0 || this.proxy.mode === 'blackhole') return;
-    this.later(() => this.other(side).end());
+    this.later(side, () => this.other(side).end());
   }
 
   onClose(side) {

@@ -23,14 +23,19 @@ async function until(what, question, { ms = 30000, every = 20 } = {}) {
   }
 }
 
-// xorshift32 with a seed that is printed; HF_SEED repeats it.
-function randomOf(given = Number(process.env.HF_SEED || Date.now() % 1000000007)) {
+// xorshift32.
+function numbersOf(given) {
   let seed = given || 1;
-  console.log(`seed ${seed} (HF_SEED repeats it)`);
   return (below) => {
     seed ^= seed << 13; seed ^= seed >>> 17; seed ^= seed << 5;
     return (seed >>> 0) % below;
   };
 }
 
-module.exports = { pause, until, randomOf };
+// The same with a seed that is printed; HF_SEED repeats it.
+function randomOf(given = Number(process.env.HF_SEED || Date.now() % 1000000007)) {
+  console.log(`seed ${given || 1} (HF_SEED repeats it)`);
+  return numbersOf(given);
+}
+
+module.exports = { pause, until, numbersOf, randomOf };
