@@ -2,11 +2,15 @@
  *
  * Happy path: wish (writer) -> passes (thread) -> rest (writer) -> the log starts again.
  * Ways to fail: a checkpoint that fails leaves the log as it is: nothing is lost, the next wish
- *   comes when the log has grown again.
+ *   comes when the log has grown again, or a second later when the disk is nearly full.
  * Invariants: one wish at a time; the thread holds no lock while it copies. */
 #include "adapters/store_sqlite/sqlite_checkpoint.h"
 
+#include <sys/statvfs.h>
+
 #define PASSES_MAX 4u
+#define PAGE_BYTES 4096u
+#define RETRY_US 1000000u
 
 static void lock(struct sqlite_checkpointer *checkpointer)
 {
@@ -22,10 +26,11 @@ static void unlock(struct sqlite_checkpointer *checkpointer)
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
-/* True: what is left is little. */
-static bool copy(struct sqlite_checkpointer *checkpointer)
+/* *ret_rest: what is left is little. False: it cannot be copied. */
+static bool copy(struct sqlite_checkpointer *checkpointer, bool *ret_rest)
 {
   struct sqlite_db *db = &checkpointer->db;
+  *ret_rest = false;
   if (db->handle == NULL && sqlite_db_open(db, &checkpointer->config) != SQLITE_OK)
     return false;
   for (unsigned i = 0; i < PASSES_MAX; i++) {
@@ -35,10 +40,12 @@ static bool copy(struct sqlite_checkpointer *checkpointer)
       sqlite_db_close(db);
       return false;
     }
-    if (log - done <= (int)checkpointer->rest_pages)
+    if (log - done <= (int)checkpointer->rest_pages) {
+      *ret_rest = true;
       return true;
+    }
   }
-  return false;
+  return true;
 }
 
 static void *thread_main(void *arg)
@@ -51,10 +58,11 @@ static void *thread_main(void *arg)
       continue;
     }
     unlock(checkpointer);
-    bool rest = copy(checkpointer);
+    bool rest, copied = copy(checkpointer, &rest);
     lock(checkpointer);
     checkpointer->wanted = false;
     checkpointer->rest = rest;
+    checkpointer->failed = !copied;
   }
   unlock(checkpointer);
   return NULL;
@@ -117,21 +125,56 @@ void sqlite_checkpoint_watch(struct sqlite_checkpointer *checkpointer, struct sq
   (void)sqlite3_wal_hook(writer->handle, committed, checkpointer);
 }
 
+/* The copy of so many pages may not fit beside them. */
+static bool is_scarce(const struct sqlite_checkpointer *checkpointer, unsigned pages)
+{
+  struct statvfs disk;
+  if (pages < SQLITE_LOG_PAGES_SCARCE || statvfs(checkpointer->config.path, &disk) != 0)
+    return false;
+  return (uint64_t)disk.f_bavail * disk.f_frsize < (uint64_t)pages * PAGE_BYTES;
+}
+
+/* Copies what the thread left, between two commits. */
+static void copy_rest(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer,
+                      bool scarce)
+{
+  bool wait = checkpointer->log_pages > checkpointer->max_pages;
+  int mode = scarce ? SQLITE_CHECKPOINT_TRUNCATE
+             : wait ? SQLITE_CHECKPOINT_RESTART
+                    : SQLITE_CHECKPOINT_PASSIVE;
+  int code = sqlite3_wal_checkpoint_v2(writer->handle, NULL, mode, NULL, NULL);
+  if (scarce && code == SQLITE_OK)
+    checkpointer->log_pages = 0;
+  else if (scarce)
+    checkpointer->retry_us = sqlite_clock_us() + RETRY_US;
+}
+
+/* Under the lock. */
+static bool is_wished(struct sqlite_checkpointer *checkpointer, bool scarce)
+{
+  if (checkpointer->failed && scarce)
+    checkpointer->retry_us = sqlite_clock_us() + RETRY_US;
+  checkpointer->failed = false;
+  if (checkpointer->rest || checkpointer->wanted)
+    return false;
+  return checkpointer->log_pages >= checkpointer->asked_pages ||
+         (scarce && sqlite_clock_us() >= checkpointer->retry_us);
+}
+
 void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
                                     struct sqlite_db *writer)
 {
   unsigned pages = checkpointer->log_pages;
-  if (writer->handle == NULL)
-    return;
   if (pages < checkpointer->seen_pages)
     checkpointer->asked_pages = checkpointer->wish_pages; /* the log started again */
   if (checkpointer->asked_pages < checkpointer->wish_pages)
     checkpointer->asked_pages = checkpointer->wish_pages;
   checkpointer->seen_pages = pages;
+  bool scarce = is_scarce(checkpointer, pages);
   lock(checkpointer);
-  bool rest = checkpointer->rest;
-  bool wish = !rest && !checkpointer->wanted && pages >= checkpointer->asked_pages;
-  checkpointer->rest = false;
+  bool wish = is_wished(checkpointer, scarce);
+  bool rest = checkpointer->rest && writer->handle != NULL; /* a failure may have closed it */
+  checkpointer->rest = checkpointer->rest && !rest;
   if (wish) {
     checkpointer->wanted = true;
     (void)pthread_cond_signal(&checkpointer->wake);
@@ -141,9 +184,6 @@ void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
    * comes when it has grown a little more. */
   if (wish || rest)
     checkpointer->asked_pages = pages + checkpointer->rest_pages;
-  if (rest) {
-    int mode =
-      pages > checkpointer->max_pages ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
-    (void)sqlite3_wal_checkpoint_v2(writer->handle, NULL, mode, NULL, NULL);
-  }
+  if (rest)
+    copy_rest(checkpointer, writer, scarce);
 }

@@ -7,6 +7,12 @@
  * cheaper than to sync a growing file. When long reads keep the log from starting again, it grows;
  * above SQLITE_LOG_PAGES_MAX the writer waits for the readers, two seconds at the most.
  *
+ * When the disk is nearly full, that is when the log is larger than the room that is left, which
+ * is what its copy may need in the database, all of this happens as soon as the log has
+ * SQLITE_LOG_PAGES_SCARCE, and the file is cut to nothing, because the database needs its place.
+ * So a log never takes the room that it needs to be emptied, and a disk that has become full for
+ * other reasons is used again as soon as there is some. Then, too, the writer waits for readers.
+ *
  * Threads: start and stop where the engine is opened and closed; after_commit: writer thread. */
 #ifndef HOLDFAST_SQLITE_CHECKPOINT_H
 #define HOLDFAST_SQLITE_CHECKPOINT_H
@@ -18,6 +24,7 @@
 #define SQLITE_LOG_PAGES 8192u       /* 32 MiB of 4 KiB pages */
 #define SQLITE_LOG_PAGES_REST 1024u  /* few enough for the writer */
 #define SQLITE_LOG_PAGES_MAX 131072u /* 512 MiB */
+#define SQLITE_LOG_PAGES_SCARCE 256u /* 1 MiB */
 
 struct sqlite_checkpointer {
   /* set at the start from the limits above; a test makes them small before it commits */
@@ -26,10 +33,13 @@ struct sqlite_checkpointer {
   unsigned log_pages;   /* after the newest commit */
   unsigned seen_pages;  /* the same, at the last look */
   unsigned asked_pages; /* the next wish comes above that */
+  uint64_t retry_us;    /* when the disk is nearly full: no wish before, as the last one failed */
   /* shared, under the lock */
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  bool started, stop, wanted, rest; /* rest: the writer shall copy the rest */
+  bool started, stop, wanted;
+  bool rest;   /* the writer shall copy the rest */
+  bool failed; /* the newest wish could not be fulfilled */
   pthread_t thread;
   /* the thread's */
   struct sqlite_db db;

@@ -30,17 +30,19 @@ const { request, start, stop, cli } = require('./lib/server.js');
 const { randomOf, until } = require('./lib/wait.js');
 
 const ROUNDS = 3;
-// Room for the write-ahead log, which is copied back only when it has grown by 32 MiB, and more.
-const FILE_SYSTEM = '96m';
+// With room for the log of 32 MiB that a large disk has, and without.
+const MEBIBYTES = [96, 24];
+const TIGHT = 1 << 20; // bytes that are left, to be used up by the server itself
 
 // ---- ways to be full ----------------------------------------------------------------------------
 
 class Ballast {
-  constructor() {
-    this.data = path.join(folder, 'small');
+  constructor(mebibytes) {
+    this.name = `disk-${mebibytes}-MiB`;
+    this.data = path.join(folder, `small-${mebibytes}`);
     this.file = path.join(this.data, 'ballast');
     fs.mkdirSync(this.data);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${FILE_SYSTEM}`, 'holdfast-test', this.data],
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'holdfast-test', this.data],
       { stdio: 'pipe' });
   }
 
@@ -57,6 +59,13 @@ class Ballast {
     fs.closeSync(file);
   }
 
+  // Leaves so much that the server works on for a while, also when that has just made room.
+  tighten() {
+    const { bavail, bsize } = fs.statfsSync(this.data);
+    if (bavail * bsize > TIGHT)
+      fs.appendFileSync(this.file, Buffer.alloc(bavail * bsize - TIGHT, 'x'));
+  }
+
   empty() { fs.rmSync(this.file); }
 
   remove() { execFileSync('umount', ['-l', this.data]); }
@@ -64,6 +73,7 @@ class Ballast {
 
 class Limit {
   constructor() {
+    this.name = 'limit';
     this.data = path.join(folder, 'limited');
     fs.mkdirSync(this.data);
   }
@@ -104,8 +114,11 @@ function assertRefused(reply) {
 }
 
 // Every write is refused, and every read is answered.
-async function whileFull(server, load, user, version) {
-  await until('writes are refused', async () => (await grant(server, user)).status === 503);
+async function whileFull(server, load, user, version, tighten = () => {}) {
+  await until('writes are refused', async () => {
+    tighten();
+    return (await grant(server, user)).status === 503;
+  }, { ms: 60000 });
   for (let i = 0; i < 5; i++) {
     assertRefused(await grant(server, user));
     assertRefused(await request(server, 'POST', '/v1/users', { body: { kind: 'guest' },
@@ -132,8 +145,8 @@ function checkFolder(data) {
 }
 
 async function run(random, disk) {
-  const name = disk.constructor.name.toLowerCase();
-  let server = await start(disk.data);
+  const { name } = disk;
+  let server = await start(disk.data, ['--seal-every-s', '1']);
   const load = new Load({ random, servers: [server], name });
   await load.prepare();
   const user = await makeUser(server);
@@ -145,6 +158,16 @@ async function run(random, disk) {
     disk.fill(server);
     await whileFull(server, load, user, before.json.version);
     disk.empty(server);
+    await until('writes are taken again', async () => (await grant(server, user)).status === 201);
+    await load.progress(150);
+    await load.stop();
+  }
+
+  // It fills the rest by itself, until its log has no room and cannot be copied back either.
+  if (disk instanceof Ballast) {
+    load.start(8);
+    await whileFull(server, load, user, 1, () => disk.tighten());
+    disk.empty();
     await until('writes are taken again', async () => (await grant(server, user)).status === 201);
     await load.progress(150);
     await load.stop();
@@ -162,7 +185,7 @@ async function run(random, disk) {
     const how = await server.ended;
     if (signal === 'SIGTERM') assert.deepStrictEqual(how, { code: 0, signal: null });
     if (disk instanceof Ballast) disk.empty(server);
-    server = await start(disk.data);
+    server = await start(disk.data, ['--seal-every-s', '1']);
     load.servers = [server];
   }
   await load.settle();
@@ -176,7 +199,8 @@ async function main() {
   const random = randomOf();
   const disks = [new Limit()];
   try {
-    if (process.getuid() === 0) disks.push(new Ballast());
+    if (process.getuid() === 0)
+      for (const mebibytes of MEBIBYTES) disks.push(new Ballast(mebibytes));
     for (const disk of disks) await run(random, disk);
   } finally {
     for (const disk of disks) disk.remove();

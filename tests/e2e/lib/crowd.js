@@ -4,11 +4,12 @@
 'use strict';
 const assert = require('node:assert');
 const { ASSET } = require('./load.js');
+const { Pipe } = require('./pipe.js');
 const { request } = require('./server.js');
 const { pause, until } = require('./wait.js');
 
 const TICK_MS = 20;
-const WAITING_MAX = 24; // requests under way to one server
+const WAITING_MAX = 64; // requests under way to one server
 const GROUP = 100;      // users made at a time
 
 class Crowd {
@@ -16,6 +17,7 @@ class Crowd {
   constructor({ random, servers, users, name, rate, timeout = 8000 }) {
     Object.assign(this, { random, servers, count: users, name, rate, timeout });
     this.users = [];        // {id, balance}
+    this.pipes = new Map();   // server -> its connection
     this.waiting = new Map(); // server -> requests under way
     this.answered = 0;
     this.refused = 0;
@@ -51,22 +53,38 @@ class Crowd {
 
   async read(server) {
     const user = this.users[this.random(this.users.length)];
-    const what = this.random(20);
-    const path = what === 0 ? `/v1/users/${user.id}`
-      : what === 1 ? `/v1/users/${user.id}/entries?limit=5`
-        : what === 2 ? `/v1/users/${user.id}/proof` : `/v1/users/${user.id}/balances`;
-    const reply = await request(server, 'GET', path, { timeout: this.timeout });
-    if (reply.status === 503 || reply.status === 429) {
-      assert.ok(Number(reply.headers['retry-after']) >= 1, `no Retry-After: ${reply.text}`);
-      this.refused++;
+    const what = this.random(40);
+    if (what > 2) {
+      this.look(user, await this.pipe(server).get(`/v1/users/${user.id}/balances`));
       return;
     }
+    const path = `/v1/users/${user.id}${['', '/entries?limit=5', '/proof'][what]}`;
+    const reply = await request(server, 'GET', path, { timeout: this.timeout });
+    if (this.isRefused(reply.status, Number(reply.headers['retry-after']), reply.text)) return;
     if (what === 2 && reply.status === 404) return; // sealed it is a little later
     assert.strictEqual(reply.status, 200, `${path}: ${reply.text}`);
     this.answered++;
     if (what === 0) assert.strictEqual(reply.json.id, user.id);
-    else if (what === 1) assert.deepStrictEqual(reply.json.data.map((entry) => entry.version), [1]);
-    else if (what > 2) assert.deepStrictEqual(reply.json.balances[ASSET], user.balance, user.id);
+    if (what === 1) assert.deepStrictEqual(reply.json.data.map((entry) => entry.version), [1]);
+  }
+
+  pipe(server) {
+    if (!this.pipes.has(server)) this.pipes.set(server, new Pipe(server));
+    return this.pipes.get(server);
+  }
+
+  isRefused(status, retryAfter, text) {
+    if (status !== 503 && status !== 429) return false;
+    assert.ok(retryAfter >= 1, `no Retry-After: ${text}`);
+    this.refused++;
+    return true;
+  }
+
+  look(user, { status, retryAfter, text }) {
+    if (this.isRefused(status, retryAfter, text)) return;
+    assert.strictEqual(status, 200, `${user.id}: ${text}`);
+    this.answered++;
+    assert.deepStrictEqual(JSON.parse(text).balances[ASSET], user.balance, user.id);
   }
 
   ask(server) {
@@ -104,8 +122,13 @@ class Crowd {
     this.stopped = true;
     await this.running;
     await until('the last reads', () =>
-      [...this.waiting.values()].every((count) => count === 0), { ms: 2 * this.timeout });
+      [...this.waiting.values()].every((count) => count === 0), { ms: 4 * this.timeout });
     if (this.failure) throw this.failure;
+  }
+
+  close() {
+    this.stopped = true;
+    for (const pipe of this.pipes.values()) pipe.close();
   }
 }
 

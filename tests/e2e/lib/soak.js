@@ -20,12 +20,14 @@ const { Node, cli, command, temporaryFolder } = require('./server.js');
 const { numbersOf, pause, randomOf, until } = require('./wait.js');
 
 // times in seconds, rates a second for each server
-const LONG = { harm: 25, calm: 35, warm: 60, every: 2, crowd: 3000, reads: 250, ops: 60, old: 200 };
+const LONG = { harm: 25, calm: 35, warm: 40, every: 2, crowd: 3000, reads: 500, ops: 60, old: 200 };
 const SHORT = { harm: 5, calm: 4, warm: 2, every: 0.3, crowd: 200, reads: 60, ops: 60, old: 50 };
 const SETTLE_S = 2;   // from the start of the load until it is the usual one
 const HEAL_MS = 30000; // every partition through every node, after the last fault
 
-const ARGS = ['--seal-every-s', '20', '--cache-mib', '8'];
+// Small caches, which are full soon, so that what grows later is no cache.
+const ARGS = ['--seal-every-s', '20', '--cache-mib', '4', '--readers', '1'];
+const WARM_RATE = 8; // times the usual rate of operations, for the same reason
 
 class Soak {
   constructor({ seconds, seed, out, sizes, tell }) {
@@ -157,9 +159,11 @@ class Soak {
 
   async run() {
     await this.start();
-    await this.phase('warm', () => {
+    await this.phase('warm', async () => {
+      this.banks.forEach((bank) => { bank.rate = this.sizes.ops * WARM_RATE; });
       this.begin();
-      return pause(this.sizes.warm * 1000);
+      await pause(this.sizes.warm * 1000);
+      this.banks.forEach((bank) => { bank.rate = this.sizes.ops; });
     });
     do {
       await this.phase('harm', () => this.harm());
@@ -228,6 +232,7 @@ class Soak {
 
   async remove() {
     this.over = true;
+    for (const crowd of this.crowds ?? []) crowd.close();
     for (const stream of this.streams ?? []) { stream.stopped = true; stream.cut(); }
     for (const node of [...(this.cluster?.nodes ?? [])]) await this.cluster.remove(node);
     await this.cluster?.pg.remove();
