@@ -29,6 +29,9 @@ struct cut_proxy {
   pthread_t thread;
   atomic_int armed; /* enum cut: the test arms, the thread takes */
   atomic_int refuse;
+  atomic_long left[2];   /* by enum cut_way: until the next cut; negative: none is near */
+  atomic_long passed[2]; /* likewise: since the start */
+  atomic_int reset;
   struct pair pairs[PAIRS_MAX];
   unsigned char chunk[CHUNK];
 };
@@ -87,6 +90,28 @@ static bool pass(int to, const unsigned char *bytes, size_t size)
   return true;
 }
 
+/* Passes what the limit lets through; false: the connection has to end. */
+static bool pass_limited(struct cut_proxy *proxy, enum cut_way way, const struct pair *pair,
+                         size_t size)
+{
+  static const struct linger now = {1, 0};
+  const long left = atomic_load(&proxy->left[way]);
+  const bool cut = left >= 0 && (size_t)left <= size;
+
+  size = cut ? (size_t)left : size;
+  if (left >= 0) /* a limit that the test has set meanwhile stays as it is */
+    (void)atomic_compare_exchange_strong(&proxy->left[way], &(long){left},
+                                         cut ? -1 : left - (long)size);
+  atomic_fetch_add(&proxy->passed[way], (long)size);
+  if (!pass(way == CUT_TO_SERVER ? pair->server : pair->client, proxy->chunk, size))
+    return false;
+  if (cut && atomic_load(&proxy->reset) != 0) {
+    (void)setsockopt(pair->client, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    (void)setsockopt(pair->server, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
+  return !cut;
+}
+
 static void from_client(struct cut_proxy *proxy, struct pair *pair)
 {
   ssize_t size = recv(pair->client, proxy->chunk, CHUNK, 0);
@@ -105,7 +130,7 @@ static void from_client(struct cut_proxy *proxy, struct pair *pair)
   pair->silent = cut == CUT_SILENT || cut == CUT_WITHIN;
   if (cut == CUT_SILENT)
     return;
-  if (!pass(pair->server, proxy->chunk, (size_t)size / (cut == CUT_WITHIN ? 2 : 1)))
+  if (!pass_limited(proxy, CUT_TO_SERVER, pair, (size_t)size / (cut == CUT_WITHIN ? 2 : 1)))
     pair_end(pair);
   else if (cut == CUT_WITHIN)
     side_close(&pair->client);
@@ -115,7 +140,7 @@ static void from_server(struct cut_proxy *proxy, struct pair *pair)
 {
   ssize_t size = recv(pair->server, proxy->chunk, CHUNK, 0);
 
-  if (size <= 0 || pair->after || !pass(pair->client, proxy->chunk, (size_t)size))
+  if (size <= 0 || pair->after || !pass_limited(proxy, CUT_TO_CLIENT, pair, (size_t)size))
     pair_end(pair);
 }
 
@@ -158,6 +183,8 @@ struct cut_proxy *cut_proxy_new(int server_port)
   socklen_t size = sizeof address;
 
   proxy->server_port = server_port;
+  atomic_store(&proxy->left[CUT_TO_SERVER], -1);
+  atomic_store(&proxy->left[CUT_TO_CLIENT], -1);
   proxy->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   CHECK(proxy->listener >= 0);
   CHECK(bind(proxy->listener, (const struct sockaddr *)&address, size) == 0);
@@ -196,4 +223,15 @@ void cut_proxy_arm(struct cut_proxy *proxy, enum cut cut)
 void cut_proxy_refuse(struct cut_proxy *proxy, int refuse)
 {
   atomic_store(&proxy->refuse, refuse);
+}
+
+void cut_proxy_limit(struct cut_proxy *proxy, enum cut_way way, long bytes, int reset)
+{
+  atomic_store(&proxy->reset, reset);
+  atomic_store(&proxy->left[way], bytes);
+}
+
+long cut_proxy_passed(const struct cut_proxy *proxy, enum cut_way way)
+{
+  return atomic_load(&proxy->passed[way]);
 }

@@ -13,6 +13,8 @@ enum cut {
   CUT_SILENT, /* nothing passes any more, in either direction, and nothing ends */
 };
 
+enum cut_way { CUT_TO_SERVER, CUT_TO_CLIENT };
+
 struct cut_proxy;
 struct cut_proxy *cut_proxy_new(int server_port);
 void cut_proxy_free(struct cut_proxy *proxy);
@@ -21,5 +23,10 @@ int cut_proxy_port(const struct cut_proxy *proxy);
  * `refuse` was set: they end at once until it is cleared. */
 void cut_proxy_arm(struct cut_proxy *proxy, enum cut cut);
 void cut_proxy_refuse(struct cut_proxy *proxy, int refuse);
+/* The connection that passes the n-th byte from now on in this direction ends on both sides right
+ * behind it, by a reset or in order; once. bytes < 0: none does any more. */
+void cut_proxy_limit(struct cut_proxy *proxy, enum cut_way way, long bytes, int reset);
+/* Bytes passed in this direction since the start. */
+long cut_proxy_passed(const struct cut_proxy *proxy, enum cut_way way);
 
 #endif

@@ -47,7 +47,7 @@ struct side {
   pthread_mutex_t lock;
   pthread_cond_t changed;
   struct side_event *first, *last;
-  bool keep;
+  bool keep, echo;
   struct link_frame *kept[LINK_UNREAD_MAX * 4u]; /* of loop 0 */
   unsigned kept_count;
 };
@@ -83,6 +83,10 @@ static void frame_come(rt_ctx *ctx, struct side *side, struct link_frame *frame)
   CHECK(event->bytes != NULL);
   memcpy(event->bytes, frame->bytes, frame->size);
   event_add(side, event);
+  if (side->echo) { /* a link that has ended meanwhile takes nothing */
+    (void)side->port->send(side->port, ctx, frame->link, frame->bytes, frame->size);
+    side->port->flush(side->port, ctx);
+  }
   if (!side->keep) {
     side->port->done(side->port, ctx, frame);
     return;
@@ -189,6 +193,7 @@ struct side *side_start(const struct side_config *config)
   pthread_mutex_init(&side->lock, NULL);
   pthread_cond_init(&side->changed, NULL);
   side->loops = config->loops == 0 ? 1 : config->loops;
+  side->echo = config->echo;
   struct link_config link = {.node = config->node,
                              .silence_us =
                                config->silence_us == 0 ? LONG_SILENCE_US : config->silence_us};

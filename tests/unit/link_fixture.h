@@ -14,6 +14,7 @@ struct side_config {
   uint8_t secret;      /* each byte of it */
   uint64_t silence_us; /* 0: long */
   unsigned loops;      /* 0: 1 */
+  bool echo;           /* answers each frame with the same, over the same link */
   const char *listen;  /* NULL: 127.0.0.1:0 */
 };
 struct side *side_start(const struct side_config *config);
