@@ -116,7 +116,75 @@ def times():
         yield text, u64(place * 39446000000000000 + 1) + text.encode()
 
 
+# ---- what a PostgreSQL server answers: fuzz_pg_talk.c -------------------------------------------
+
+INT8, BYTES32, BYTES16, TEXT = 0, 5, 6, 7  # places in the target's table of types
+LOAD_USER, LIST_HOLDS, OPEN_PARTITION = 1, 8, 11
+NULL = bytes([255])
+USER_53 = bytes([199])  # the target puts it in
+
+
+def any_size(data):
+    return bytes([254, len(data)]) + data
+
+
+def answer(types, *rows):
+    out = bytes([0, len(types), len(rows)]) + bytes(types)
+    return out + b"".join(b"".join(row) for row in rows)
+
+
+def small(*values):
+    return [bytes([value]) for value in values]
+
+
+def loaded():
+    user = User(53)
+    user.entry(4, REWARDS, CLAIMABLE, 1, 1000)
+    columns = [INT8] * 9 + [BYTES32, BYTES32, TEXT, TEXT]
+    row = small(0) + [USER_53] + small(0, 0, 9, 1, 0, 0, 0) + [NULL, NULL, NULL, NULL]
+    entry = small(1, 4) + [USER_53] + small(1, 0, 0, 0, 0, 0)
+    entry += [bytes([1]), any_size(user.journal[0]), NULL, NULL]
+    hold = small(2, 117) + [USER_53] + small(1, 0, 5, 6, 0, 1)
+    hold += [any_size(bytes(16)), any_size(bytes(16)), NULL, NULL]
+    return bytes([LOAD_USER, 0, 0]) + answer(columns, row, entry, hold)
+
+
+def opened():
+    columns = [INT8] * 9 + [BYTES32, INT8]
+    row = small(1, 0, 8, 0, 0, 6, 4, 5, 7) + [bytes([3])] + small(9)
+    return bytes([OPEN_PARTITION, 0, 0]) + answer(columns, row) + answer([INT8], small(1))
+
+
+def held():
+    columns = [INT8, INT8, INT8, INT8, BYTES16, BYTES16, INT8, INT8, INT8]
+    row = small(117) + [USER_53] + small(1, 0, 9, 9, 5, 6, 0)
+    return bytes([LIST_HOLDS, 1, 0]) + answer(columns, row, row)
+
+
+# ---- scripts of a link: fuzz_link.c --------------------------------------------------------------
+
+def record(how, data):
+    return bytes([how, len(data) - 1]) + data
+
+
+def scripts():
+    frames = record(0, b"one") + record(16, b"two") + record(1, b"\3\0\0\0abc\0\0\0\0")
+    yield "frames", bytes([0]) + frames
+    yield "pieces", bytes([0]) + record(1, b"\4\0\0") + record(17, b"\0ab") + record(1, b"cd")
+    yield "large", bytes([0]) + record(0, b"good") + record(17, b"\1\0\0\1x")
+    yield "changed", bytes([0]) + record(0, b"good") + record(128, b"evil") + bytes([5, 1])
+    yield "twice", bytes([0]) + frames + record(64, b"again") + frames
+    yield "cut", bytes([0]) + frames + record(96, b"cut") + bytes([9])
+    yield "proof", bytes([210, 60]) + frames
+    yield "header", bytes([210, 90]) + frames
+    yield "raw", bytes([255]) + b"HFLINK01" + struct.pack("<QQ", 22, 11) + bytes(32)
+
+
 def seeds():
+    for name, data in scripts():
+        yield "link/" + name, data
+    for name, data in [("loaded", loaded()), ("opened", opened()), ("held", held())]:
+        yield "pg_talk/" + name, data
     for name, user in journals().items():
         yield "entry/" + name, user.text(4)
         yield "leaf/" + name, user.leaf()
