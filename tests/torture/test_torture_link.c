@@ -12,12 +12,9 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "tests/support/cut_proxy.h"
+#include "tests/support/shortage.h"
 #include "tests/unit/link_fixture.h"
 
 #define ONE 11u
@@ -157,59 +154,13 @@ static void test_link_when_cut_behind_the_nth_byte_to_the_client_then_told_once(
   each_byte(CUT_TO_CLIENT, 1);
 }
 
-/* Only `count` descriptors more may be opened: all numbers below are in use, those that libuv keeps
- * in reserve for such a moment among them. */
-#define FILLERS_MAX 512u
-struct shortage {
-  struct rlimit before;
-  int fillers[FILLERS_MAX];
-  unsigned fillers_count;
-};
-
-static int highest_descriptor(void)
-{
-  int highest = -1;
-  DIR *folder = opendir("/proc/self/fd");
-  assert_non_null(folder);
-  for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-    const int fd = (int)strtol(entry->d_name, NULL, 10);
-    highest = fd > highest && fd != dirfd(folder) ? fd : highest;
-  }
-  assert_int_equal(closedir(folder), 0);
-  return highest;
-}
-
-static void shortage_begin(struct shortage *shortage, unsigned count)
-{
-  const int highest = highest_descriptor();
-  int last = -1;
-  shortage->fillers_count = 0;
-  while (last <= highest) {
-    assert_true(shortage->fillers_count < FILLERS_MAX);
-    last = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
-    assert_true(last >= 0);
-    shortage->fillers[shortage->fillers_count++] = last;
-  }
-  assert_int_equal(getrlimit(RLIMIT_NOFILE, &shortage->before), 0);
-  struct rlimit few = shortage->before;
-  few.rlim_cur = (rlim_t)last + 1u + count;
-  assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-}
-
-static void shortage_end(struct shortage *shortage)
-{
-  assert_int_equal(setrlimit(RLIMIT_NOFILE, &shortage->before), 0);
-  while (shortage->fillers_count > 0)
-    assert_int_equal(close(shortage->fillers[--shortage->fillers_count]), 0);
-}
-
 static void test_link_when_the_nth_socket_is_not_to_be_had_then_down_and_open_later(void **state)
 {
   struct shortage shortage;
   unsigned failed = 0;
   (void)state;
   scene_start();
-  cut_proxy_free(scene.proxy); /* its poll(2) would not have so many either */
+  cut_proxy_free(scene.proxy);
   scene.proxy = NULL;
   for (unsigned count = 0; count < 4; count++) {
     shortage_begin(&shortage, count);
