@@ -53,3 +53,16 @@ if(HF_LTO)
     message(STATUS "link-time optimisation is off: ${hf_lto_why}")
   endif()
 endif()
+
+# The rules are copied to a name made of what they say: ninja knows commands by their text, so that
+# another rule is another command, and every source is looked at again.
+if(HF_LINT)
+  find_program(HF_CLANG_TIDY clang-tidy REQUIRED)
+  set(rules "${PROJECT_SOURCE_DIR}/.clang-tidy")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${rules}")
+  file(SHA256 "${rules}" version)
+  string(SUBSTRING "${version}" 0 12 version)
+  configure_file("${rules}" "${PROJECT_BINARY_DIR}/clang-tidy-${version}.yml" COPYONLY)
+  set(CMAKE_C_CLANG_TIDY "${HF_CLANG_TIDY}" --quiet
+    "--config-file=${PROJECT_BINARY_DIR}/clang-tidy-${version}.yml")
+endif()

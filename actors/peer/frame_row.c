@@ -98,7 +98,7 @@ static void put_entry(struct hf_bytes *bytes, const struct ledger_entry *entry)
 static void get_entry(struct hf_reader *reader, unsigned partition_bits, struct ledger_entry *entry)
 {
   struct ledger_other others[LEDGER_ASSETS_MAX];
-  struct hf_hash hash;
+  struct hf_hash hash = {0};
   hf_id id = get_id(reader);
   hf_read(reader, hash.bytes, sizeof hash.bytes);
   size_t size = hf_read_u8(reader);

@@ -72,6 +72,7 @@ static struct pending *pending_new(struct peer_actor *peer, struct peer_node *no
   if (peer->free == NULL)
     slots_grow(peer);
   struct pending *pending = peer->free;
+  CHECK(pending != NULL);
   peer->free = pending->next;
   peer->pending_count++;
   pending->number = ++peer->generation << SLOT_BITS | pending->slot;

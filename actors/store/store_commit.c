@@ -27,7 +27,8 @@ static void list_append(struct unit_list *list, struct store_unit *unit)
 static struct store_unit *list_take(struct unit_list *list)
 {
   struct store_unit *unit = list->first;
-  CHECK(unit != NULL && list->count > 0);
+  CHECK(unit != NULL);
+  CHECK(list->count > 0);
   list->first = unit->next;
   if (list->first == NULL)
     list->last = NULL;
@@ -420,20 +421,19 @@ static void lane_landed(rt_ctx *ctx, struct store_actor *store, unsigned lane)
 
 void store_committed(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
 {
-  struct lane *lane = NULL;
-  for (unsigned i = 0; i < store->lanes_count; i++)
-    if (store->lanes[i].flight == request)
-      lane = &store->lanes[i];
-  CHECK(lane != NULL);
-  lane->flight = NULL;
-  lane->flight_units = 0;
+  unsigned lane = 0;
+  while (lane < store->lanes_count && store->lanes[lane].flight != request)
+    lane++;
+  CHECK(lane < store->lanes_count);
+  store->lanes[lane].flight = NULL;
+  store->lanes[lane].flight_units = 0;
   if (request->status == STORE_OK)
     settle_all(ctx, store, request);
   else if (request->status == STORE_HIT || request->status == STORE_CONFLICT)
     answer_hits(ctx, store, request);
   else
     fail_all(ctx, store, request);
-  lane_landed(ctx, store, (unsigned)(lane - store->lanes));
+  lane_landed(ctx, store, lane);
   /* What gathered goes before the settling begins: the store works while the loop does. */
   store_flush(ctx, store);
 }

@@ -59,6 +59,7 @@ void user_finish_each(rt_ctx *ctx, struct user_actor *user, struct hf_op *head)
 {
   uint32_t left = head->group_left;
   for (struct hf_op *op = head, *next; left > 0; op = next) {
+    CHECK(op != NULL);
     next = op->group_next; /* the last answer gives the group away */
     if (op->state == OP_DONE)
       continue;

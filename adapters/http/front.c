@@ -221,7 +221,8 @@ static rt_status front_handle(rt_ctx *ctx, void *state, const rt_env *env)
 {
   struct front_loop *loop = ((struct front_state *)state)->loop;
   (void)ctx;
-  CHECK(loop != NULL && !loop->entered);
+  CHECK(loop != NULL);
+  CHECK(!loop->entered);
   loop->entered = true;
   switch (env->op) {
   case RT_OP_TIMER:

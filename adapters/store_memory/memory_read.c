@@ -42,7 +42,9 @@ struct store_text memory_metadata_read(struct memory_store *store, hf_id op, str
 {
   const struct memory_meta *meta = memory_meta_find(store, op);
 
-  return meta == NULL ? (struct store_text){0} : memory_text_copy(arena, meta->row.json);
+  if (meta == NULL)
+    return (struct store_text){0};
+  return memory_text_copy(arena, meta->row.json);
 }
 
 struct store_op *memory_op_read(struct memory_store *store, uint32_t partition, uint64_t seq)

@@ -101,6 +101,8 @@ static void input_mutate(struct input *input)
 
 static void input_draw(struct input *input, size_t number)
 {
+  /* The table is not empty; its length is a constant of another file. */
+  /* cppcheck-suppress zerodivcond */
   const struct http_case *base = &http_cases[number % http_cases_count];
   memcpy(input->data, base->text, base->size);
   input->size = base->size;

@@ -21,7 +21,9 @@ struct flight {
 
 static struct sim_faults faults_of(const struct sim_world *world)
 {
-  return world->healing ? (struct sim_faults){0} : world->store.faults;
+  if (world->healing)
+    return (struct sim_faults){0};
+  return world->store.faults;
 }
 
 static bool lives(const struct flight *flight)

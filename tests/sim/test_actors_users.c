@@ -46,7 +46,7 @@ static void test_group_when_all_fit_then_all_and_replays_whole_and_in_part(void 
 {
   struct fixture *fixture = fixture_new((struct fixture_config){0});
   hf_id user = fixture_user(fixture, "a");
-  struct outcome first[3], again[3];
+  struct outcome first[3] = {{0}}, again[3];
   (void)state;
   for (unsigned round = 0; round < 3; round++) {
     struct group group = {0};

@@ -609,15 +609,15 @@ static void test_stop_when_links_are_in_every_state_then_all_is_freed(void **sta
 static void test_listen_when_the_address_is_taken_or_none_then_says_so(void **state)
 {
   const struct link_config config = {.node = 1, .silence_us = 1};
-  char address[STORE_ADDRESS_MAX + 1], taken[STORE_ADDRESS_MAX + 1];
+  char bound[STORE_ADDRESS_MAX + 1], taken[STORE_ADDRESS_MAX + 1];
   (void)state;
   struct link_port *port = link_port_new(&config, 2);
-  assert_true(link_port_listen(port, "nowhere", address) < 0);
+  assert_true(link_port_listen(port, "nowhere", bound) < 0);
   const int listener = raw_listen(taken);
-  assert_true(link_port_listen(port, taken, address) < 0);
-  assert_int_equal(link_port_listen(port, "[::1]:0", address), 0);
-  assert_memory_equal(address, "[::1]:", 6);
-  assert_true(strtoul(address + 6, NULL, 10) > 0);
+  assert_true(link_port_listen(port, taken, bound) < 0);
+  assert_int_equal(link_port_listen(port, "[::1]:0", bound), 0);
+  assert_memory_equal(bound, "[::1]:", 6);
+  assert_true(strtoul(bound + 6, NULL, 10) > 0);
   link_port_free(port);
   close(listener);
 }

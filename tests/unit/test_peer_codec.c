@@ -222,7 +222,7 @@ static void test_answer_when_bytes_change_then_fills_all_or_nothing(void **state
 static void test_frame_when_bytes_are_random_then_is_refused_or_read(void **state)
 {
   struct peer_random random = {SEED + 7u};
-  uint8_t bytes[256];
+  uint8_t bytes[256] = {0};
   (void)state;
   for (unsigned round = 0; round < 100000; round++) {
     size_t size = peer_below(&random, sizeof bytes);

@@ -68,7 +68,7 @@ static int emptied(void **state)
 /* The plan of a prepared statement, as JSON. */
 static void plan_of(const char *name, const char *sql, char plan[PLAN_MAX])
 {
-  char text[PLAN_MAX];
+  char explain[PLAN_MAX];
   PGresult *prepared = PQprepare(conn, name, sql, 0, NULL);
   if (PQresultStatus(prepared) != PGRES_COMMAND_OK)
     fail_msg("%s: %s", name, PQerrorMessage(conn));
@@ -76,11 +76,12 @@ static void plan_of(const char *name, const char *sql, char plan[PLAN_MAX])
   PGresult *described = PQdescribePrepared(conn, name);
   int count = PQnparams(described), size;
   PQclear(described);
-  size = snprintf(text, sizeof text, "EXPLAIN (FORMAT JSON) EXECUTE \"%s\"%s", name,
+  size = snprintf(explain, sizeof explain, "EXPLAIN (FORMAT JSON) EXECUTE \"%s\"%s", name,
                   count > 0 ? "(" : "");
   for (int i = 0; i < count; i++)
-    size += snprintf(text + size, sizeof text - (size_t)size, "NULL%s", i + 1 < count ? "," : ")");
-  pg_sql_text(conn, text, plan, PLAN_MAX);
+    size +=
+      snprintf(explain + size, sizeof explain - (size_t)size, "NULL%s", i + 1 < count ? "," : ")");
+  pg_sql_text(conn, explain, plan, PLAN_MAX);
 }
 
 /* Of a handful of rows: it does not matter how they are found. */
