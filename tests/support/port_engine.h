@@ -19,8 +19,8 @@ struct port_engine_config {
 /* One at a time in a process. Its close stops the loops and frees the port. */
 struct store_engine *port_engine_new(const struct port_engine_config *config);
 /* Submits a request without waiting; it goes to loop `loop`. */
-void port_engine_submit(struct store_engine *engine, unsigned loop, struct store_request *request);
+void port_engine_submit(struct store_engine *base, unsigned loop, struct store_request *request);
 /* Waits for the answer of one that was submitted. */
-void port_engine_await(struct store_engine *engine, struct store_request *request);
+void port_engine_await(struct store_engine *base, struct store_request *request);
 
 #endif

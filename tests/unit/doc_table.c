@@ -69,13 +69,13 @@ static bool find_section(const char *page, const char *name, const char **ret_st
   return *ret_end != NULL;
 }
 
-static void write_page(const char *path, const char *page, const char *start, const char *end,
+static void write_page(const char *page, const char *whole, const char *start, const char *end,
                        const struct doc_text *text)
 {
   char room[DOC_PATH_MAX];
-  FILE *file = fopen(doc_path(path, room), "we");
+  FILE *file = fopen(doc_path(page, room), "we");
   assert_non_null(file);
-  (void)fwrite(page, 1, (size_t)(start - page), file);
+  (void)fwrite(whole, 1, (size_t)(start - whole), file);
   (void)fwrite(text->at, 1, text->size, file);
   (void)fputs(end, file);
   assert_int_equal(fclose(file), 0);
@@ -97,7 +97,7 @@ static void print_difference(const char *page, const char *there, size_t there_s
 
 void doc_check(struct doc_text *text, const char *page, const char *name)
 {
-  const char *start = NULL, *end = NULL;
+  const char *start = "", *end = start;
   const char *update = getenv("HF_UPDATE_DOCS");
   assert_int_equal(fclose(text->out), 0);
   char *whole = doc_read(page);

@@ -438,8 +438,9 @@ void peer_make_answer(struct peer_random *random, const struct frame_ask *ask)
 
 static bool same_text(struct store_text a, struct store_text b)
 {
-  return (a.at == NULL) == (b.at == NULL) && a.size == b.size &&
-         (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+  if (a.at == NULL || b.at == NULL)
+    return a.at == b.at && a.size == b.size;
+  return a.size == b.size && memcmp(a.at, b.at, a.size) == 0;
 }
 
 #define SAME(field) (a->field == b->field)

@@ -111,6 +111,7 @@ static void test_op_when_each_type_has_what_it_needs_is_taken(void **state)
     "{\"type\":\"settle\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
     "{\"type\":\"mature\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
     "{\"type\":\"grant\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\"}",
+    /* One body on two lines. NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
     "{\"type\":\"deposit\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"source\":"
     "\"chain\"}",
     "{\"type\":\"spend\",\"user_id\":\"1\",\"asset\":\"A\",\"amount\":\"1\",\"to\":\"shop:1\"}",
