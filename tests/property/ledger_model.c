@@ -2,6 +2,7 @@
 #include "ledger_model.h"
 
 #include <stddef.h>
+#include <string.h>
 
 enum { EARNED, PENDING, CLAIMABLE, HELD, CLAIMING, BLOCKED, QUARANTINE, DEBT };
 enum { ISSUANCE = 16, REWARDS, SPENT, PAID, FEES, PSP, CHAIN, ADJUSTMENTS, GOODWILL, TRANSIT };
@@ -262,12 +263,17 @@ static const char *judge(struct model *model, const struct model_request *reques
 
 const char *model_apply(struct model *model, const struct model_request *request)
 {
-  struct model before = *model;
-  struct model_op made = {.type = request->type};
+  struct model before; /* but for the ops, of which one changes at most */
+  struct model_op old = {0}, made = {.type = request->type};
+  memcpy(&before, model, offsetof(struct model, ops));
+  if (request->op >= 0)
+    old = model->ops[request->op];
   model->posts_count = 0;
   const char *refused = judge(model, request, &made);
   if (refused != NULL) {
-    *model = before;
+    memcpy(model, &before, offsetof(struct model, ops));
+    if (request->op >= 0)
+      model->ops[request->op] = old;
     return refused;
   }
   int64_t next_us = model->recorded_us + 1;

@@ -14,7 +14,7 @@ __extension__ typedef __int128 model_sum;
 
 #define MODEL_ASSETS 4 /* the last is in no catalog */
 #define MODEL_ACCOUNTS 26
-#define MODEL_OPS_MAX 600
+#define MODEL_OPS_MAX 1200
 
 enum model_thing { MODEL_NOTHING, MODEL_HOLD, MODEL_BLOCK };
 enum model_state { MODEL_OPEN, MODEL_DONE, MODEL_LAPSED };

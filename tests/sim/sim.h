@@ -25,6 +25,9 @@
 #define SIM_USERS_MAX 64u
 #define SIM_NODES_MAX 5u
 #define SIM_SCALE 2u
+#define SIM_KEYS 8u /* service keys that are made and revoked */
+#define SIM_LOOPS_MAX 3u
+#define SIM_DRIFT_MAX 60000u /* microseconds that a clock gains or loses in a second */
 
 /* ---- the store between the actors and the memory engine -------------------------------------- */
 
@@ -38,11 +41,12 @@ struct sim_faults {        /* per thousand; all 0 in phase 2 */
 struct sim_store {
   struct store_engine engine; /* what the port gets; first */
   struct store_engine *inner; /* survives crashes */
-  struct rt_driver *driver;   /* for its seeded stream */
+  struct sim_world *world;
+  struct rt_driver *driver; /* for its seeded stream */
   struct sim_faults faults;
   uint64_t commits, injected;
 };
-void sim_store_init(struct sim_store *store, unsigned partition_bits);
+void sim_store_init(struct sim_world *world, unsigned partition_bits);
 void sim_store_deinit(struct sim_store *store);
 
 /* ---- requests of the clients ----------------------------------------------------------------- */
@@ -63,12 +67,36 @@ struct sim_request { /* one idempotency key, from its first send to its final ou
   uint32_t timeout_s;
   struct hf_digest key, request;
   unsigned sends, answers;
+  uint64_t asked_us; /* when it was sent first */
+  /* what the store took under its key, as the world saw it */
+  unsigned applied, refused; /* times */
+  size_t record;             /* of its user */
   /* the final outcome, once there */
   enum hf_error error;
   hf_id op_id;
   struct hf_op *op;      /* in flight */
   struct sim_node *node; /* whose client asked */
   uint64_t retry_at_us;
+};
+
+enum sim_record_kind { SIM_APPLIED, SIM_REFUSED, SIM_STATUS };
+
+struct sim_record { /* what the store took of a user, in the order in which it did */
+  uint8_t kind;     /* enum sim_record_kind */
+  uint8_t status;   /* of the user from now on: SIM_STATUS */
+  uint8_t entries;
+  uint16_t error;   /* SIM_REFUSED */
+  uint32_t request; /* its number; SIM_NOBODY: the server's own */
+  uint64_t version; /* of the user before it */
+  uint64_t judged;  /* SIM_REFUSED: the version that it says it was judged on */
+  int64_t recorded_us;
+  uint64_t at_us; /* the world's */
+};
+#define SIM_NOBODY UINT32_MAX
+
+struct sim_seen { /* balances that some client was shown; claimed by the first who was */
+  bool seen;
+  int64_t bucket[SIM_ASSETS][LEDGER_BUCKET_COUNT];
 };
 
 struct sim_user {
@@ -78,6 +106,27 @@ struct sim_user {
   struct hf_create *create;
   char external_id[24];
   uint64_t shown; /* a version that some client has seen: whoever asks from now on sees no older */
+  uint64_t version; /* that the store has */
+  struct sim_record *records;
+  size_t records_count, records_room;
+  struct sim_seen *seen; /* by version */
+  size_t seen_room;
+  /* SET_STATUS and PEEK, one at a time */
+  struct hf_peek *peek;
+  struct sim_node *peek_node; /* whose client asked */
+  bool peek_sets;
+  uint8_t peek_status;   /* that was asked for */
+  uint64_t peek_us;      /* when */
+  size_t peek_floor;     /* `records_shown` at that time */
+  uint64_t peek_version; /* `shown` at that time */
+  size_t records_shown;  /* some client knows that these were taken */
+};
+
+/* A service key, from ADD to REVOKE. What a client knows: */
+enum sim_key_state { SIM_KEY_NONE, SIM_KEY_ADDED, SIM_KEY_REVOKED };
+struct sim_key {
+  uint8_t asked, acknowledged; /* enum sim_key_state */
+  unsigned adds;               /* times that it was asked for */
 };
 
 /* ---- nodes and what is between them ---------------------------------------------------------- */
@@ -105,6 +154,9 @@ struct sim_node {
   struct hf_view *view; /* that its client waits for */
   unsigned view_user;
   uint64_t view_floor; /* what it must show at least */
+  int32_t drift;       /* its clock gains so many microseconds in a second */
+  rt_ctx *loops[SIM_LOOPS_MAX];
+  uint8_t keys[SIM_LOOPS_MAX][SIM_KEYS]; /* enum sim_key_state, as the loop told last */
 };
 
 struct sim_event {
@@ -129,9 +181,11 @@ struct sim_world {
   uint64_t cut_us[SIM_NODES_MAX][SIM_NODES_MAX]; /* until then no link between the two */
   uint64_t lease_us;
   uint64_t incarnation; /* of a shared store; moves when that starts anew */
-  unsigned stuck;       /* per thousand requests to a shared store: they arrive much later */
+  unsigned stuck; /* per thousand requests to a shared store, and answers: they come much later */
+  uint64_t harmed_us; /* until then nodes and links were harmed: not all can be reached */
   unsigned partition_bits;
   struct sim_store store;
+  bool drifts;
   unsigned loops;
   unsigned live_actors_max;
   unsigned overflow_max; /* of rt_config: small, so that asks are refused within the actors too */
@@ -145,17 +199,27 @@ struct sim_world {
   unsigned assets_created;
   struct hf_catalog_change *change;
   struct sim_node *change_node; /* whose client asked */
+  uint64_t change_us;           /* when */
+  unsigned change_key;          /* SIM_KEYS: an asset */
+  bool probing, probed;         /* nothing is harmed any more: one more key is revoked */
+  struct sim_key keys[SIM_KEYS];
+  unsigned closing; /* per thousand ticks of a client: a user's status is asked for or set */
   struct sim_user users[SIM_USERS_MAX];
   struct sim_request *requests;
   unsigned requests_count, requests_final, inflight;
+  uint32_t *by_key; /* requests by their key: open addressing, number + 1 */
+  uint32_t by_key_size;
+  /* Heads of groups by what is next for them. */
+  uint32_t *waiting, *finals;
+  unsigned waiting_count, finals_count, heads_count;
   hf_id holds[256]; /* ids the clients know of, newest overwrites oldest */
   unsigned hold_users[256];
   unsigned holds_count;
   hf_id ops[256]; /* applied ops, to be reversed */
   unsigned op_users[256];
   unsigned ops_count;
-  unsigned views_checked, forwarded;
-  uint64_t crashes, sleeps, leaves, links_broken;
+  unsigned views_checked, forwarded, peeks_checked, keys_checked, models_checked, statuses_set;
+  uint64_t crashes, sleeps, leaves, links_broken, overloaded, loads;
   char failure[512]; /* "" while all is well */
 };
 
@@ -170,7 +234,36 @@ void sim_fail(struct sim_world *world, const char *format, ...)
 
 /* sim_client.c: the front actor. */
 extern const rt_class sim_client_class;
+struct sim_node *sim_node_of(const rt_ctx *ctx);
 void sim_client_forget(struct sim_node *node); /* the process crashed: answers will not come */
+/* As the front door does: to wherever the partition is. False: nothing was sent. */
+bool sim_ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadline_us);
+void sim_requests_init(struct sim_world *world);
+void sim_requests_deinit(struct sim_world *world);
+struct sim_request *sim_request_by_key(struct sim_world *world, const struct hf_digest *key);
+
+/* sim_admin.c: what clients ask beside requests: assets, users, their status, service keys. */
+/* False: there are not enough assets and users yet to make requests for. */
+bool sim_admin_tick(rt_ctx *ctx, struct sim_world *world);
+void sim_user_answered(struct sim_world *world, struct hf_create *create);
+void sim_change_answered(rt_ctx *ctx, struct sim_world *world, struct hf_catalog_change *change);
+void sim_peek_answered(struct sim_world *world, struct hf_peek *peek, enum hf_error error);
+/* What the runtime itself answered. False: it is nothing that was asked here. */
+bool sim_admin_refused(struct sim_world *world, const void *payload, enum hf_error error);
+void sim_admin_forget(struct sim_node *node);
+/* Every loop that runs knows the keys that the store has. */
+void sim_keys_end(struct sim_world *world);
+
+/* sim_log.c: what the store took, as it did. */
+/* After each commit, and before anybody is told of it. */
+void sim_log_commit(struct sim_world *world, const struct store_request *request);
+void sim_log_deinit(struct sim_world *world);
+/* Some client was told that the request is applied, or refused. */
+void sim_log_shown(struct sim_world *world, const struct sim_request *request);
+/* The status that a user has after the first `count` records. */
+unsigned sim_log_status(const struct sim_user *user, size_t count);
+/* Some client was shown these balances. */
+void sim_log_view(struct sim_world *world, unsigned user, const struct hf_view *view);
 
 /* sim_events.c: the world's time. */
 uint64_t sim_chaos(struct sim_world *world);
@@ -187,6 +280,12 @@ void sim_events_deinit(struct sim_world *world); /* runs what is left; it frees 
 bool sim_post(struct sim_node *node, rt_id to, uint16_t op, const void *payload, size_t size);
 
 /* sim_node.c: starting, stopping, crashing. */
+/* Nodes and links are harmed until then, as far as is known now. */
+void sim_harmed(struct sim_world *world, uint64_t until_us);
+/* The node's clock, which drifts, goes on to where the world is. */
+void sim_node_skip(struct sim_node *node);
+uint64_t sim_node_clock(const struct sim_node *node, uint64_t world_us);
+uint64_t sim_node_next_us(struct sim_node *node); /* the world's time */
 void sim_node_init(struct sim_world *world, unsigned index);
 void sim_node_deinit(struct sim_node *node);
 void sim_node_up(struct sim_node *node);
@@ -211,5 +310,24 @@ void sim_links_deinit(struct sim_world *world);
 
 /* sim_check.c: reads the memory engine's journal and checks it. `end`: nothing is under way. */
 void sim_check(struct sim_world *world, bool end);
+
+#define SIM_ACCOUNTS 26u
+
+struct sim_step { /* an entry of the journal, as the checker has read it */
+  hf_id op;
+  hf_id ref;
+  uint8_t type, op_index, op_count;
+  uint16_t asset;
+  int64_t amount, recorded_us;
+  int64_t sum[SIM_ASSETS][SIM_ACCOUNTS]; /* all accounts, debt negative, after it */
+};
+/* sim_model.c: judges all that the store took of a user again, one after the other, with a naive
+ * ledger; `steps` are its entries by version. */
+void sim_model_check(struct sim_world *world, unsigned user, const struct sim_step *steps,
+                     size_t count);
+
+/* sim_world.c: one seed, from its drawing to its end; the trace. "" in `failure`: all is well. */
+uint64_t sim_world_run(uint64_t seed, unsigned ops, unsigned nodes, bool verbose,
+                       char failure[512]);
 
 #endif

@@ -1,24 +1,15 @@
 /* The checkers. They read the journal's rows and add them up with code of their own: per asset the
  * sum over all accounts is zero, no bucket is negative, versions have no gap, the balances that an
- * entry carries are those of the sum, a refusal for want of funds was right, each key stands once,
- * what was acknowledged is there and what was refused is not, holds are resolved once, transit
- * drains, hash chains hold. */
+ * entry carries are those of the sum, each key stands once, what was acknowledged is there and what
+ * was refused is not, holds are resolved once, nothing is reversed above what it was, transit
+ * drains, hash chains hold. At the end each user's history is judged again (sim_model.c). */
 #include <string.h>
 
 #include "tests/sim/sim.h"
 
-#define ACCOUNTS 32u
-
 struct tally { /* of one user */
-  hf_id id;
-  uint64_t version;
   struct hf_hash head;
-  int64_t balance[SIM_ASSETS + 1u][ACCOUNTS]; /* debt: negative here */
-  int64_t outside[SIM_ASSETS + 1u];           /* the system's side of this user's moves */
-};
-
-struct history { /* of one user: claimable after each version */
-  int64_t (*claimable)[SIM_ASSETS + 1u];
+  struct sim_step *steps; /* its entries; the newest has the balances */
   size_t count, room;
 };
 
@@ -26,6 +17,11 @@ struct seen_hold {
   hf_id id;
   int64_t left;
   bool closed;
+};
+
+struct seen_op { /* what can be reversed, or was */
+  hf_id id;
+  int64_t left;
 };
 
 struct seen_transfer {
@@ -37,9 +33,10 @@ struct seen_transfer {
 struct checker {
   struct sim_world *world;
   struct tally tallies[SIM_USERS_MAX];
-  struct history histories[SIM_USERS_MAX];
   struct seen_hold *holds;
   size_t holds_count;
+  struct seen_op *ops;
+  size_t ops_count;
   struct seen_transfer *transfers;
   size_t transfers_count;
   unsigned *applied; /* per request: how often its key stands in the journal */
@@ -50,23 +47,27 @@ struct checker {
 static struct tally *tally_of(struct checker *checker, hf_id user)
 {
   for (unsigned i = 0; i < checker->world->users_count; i++)
-    if (checker->world->users[i].id == user) {
-      checker->tallies[i].id = user;
+    if (checker->world->users[i].id == user)
       return &checker->tallies[i];
-    }
   return NULL;
 }
 
-static void history_add(struct checker *checker, const struct tally *tally)
+static const struct sim_step *newest(const struct tally *tally)
 {
-  struct history *history = &checker->histories[tally - checker->tallies];
-  if (history->count == history->room) {
-    history->room = history->room == 0 ? 64u : 2u * history->room;
-    history->claimable = rt_realloc(history->claimable, history->room * sizeof *history->claimable);
+  static const struct sim_step nothing;
+  return tally->count == 0 ? &nothing : &tally->steps[tally->count - 1u];
+}
+
+/* A copy of the newest, to be changed. */
+static struct sim_step *step_new(struct tally *tally)
+{
+  struct sim_step before = *newest(tally);
+  if (tally->count == tally->room) {
+    tally->room = tally->room == 0 ? 32u : 2u * tally->room;
+    tally->steps = rt_realloc(tally->steps, tally->room * sizeof *tally->steps);
   }
-  for (unsigned i = 0; i <= SIM_ASSETS; i++)
-    history->claimable[history->count][i] = tally->balance[i][LEDGER_CLAIMABLE];
-  history->count++;
+  tally->steps[tally->count] = before;
+  return &tally->steps[tally->count++];
 }
 
 static int64_t narrow(hf_amount amount)
@@ -79,20 +80,18 @@ static void check_key(struct checker *checker, const struct ledger_entry *entry)
   struct sim_world *world = checker->world;
   if (entry->op_index != 0)
     return;
-  for (unsigned i = 0; i < world->requests_count; i++) {
-    const struct sim_request *request = &world->requests[i];
-    if (memcmp(&request->key, &entry->key, sizeof entry->key) != 0)
-      continue;
-    checker->applied[i]++;
-    checker->applied_op[i] = entry->id;
-    if (entry->type != request->type || world->users[request->user].id != entry->user)
-      sim_fail(world, "entry of request %u (type %u, user %u) has type %u of user %llu",
-               request->number, request->type, request->user, entry->type,
-               (unsigned long long)entry->user);
-    if (request->amount != 0 && request->type != LEDGER_T_REVERSE &&
-        narrow(entry->amount) != (request->amount < 0 ? -request->amount : request->amount))
-      sim_fail(world, "entry of request %u has another amount", request->number);
-  }
+  const struct sim_request *request = sim_request_by_key(world, &entry->key);
+  if (request == NULL)
+    return;
+  checker->applied[request->number]++;
+  checker->applied_op[request->number] = entry->id;
+  if (entry->type != request->type || world->users[request->user].id != entry->user)
+    sim_fail(world, "entry of request %u (type %u, user %u) has type %u of user %llu",
+             request->number, request->type, request->user, entry->type,
+             (unsigned long long)entry->user);
+  if (request->amount != 0 && request->type != LEDGER_T_REVERSE &&
+      narrow(entry->amount) != (request->amount < 0 ? -request->amount : request->amount))
+    sim_fail(world, "entry of request %u has another amount", request->number);
 }
 
 static void check_hold(struct checker *checker, const struct ledger_entry *entry)
@@ -115,6 +114,30 @@ static void check_hold(struct checker *checker, const struct ledger_entry *entry
     return;
   }
   sim_fail(checker->world, "an entry resolves a hold that is not there");
+}
+
+/* The first entry of an op is what can be reversed; what a reversal does beside the system's account
+ * is netted debt. */
+static void check_reversal(struct checker *checker, const struct ledger_entry *entry)
+{
+  if (entry->type != LEDGER_T_REVERSE) {
+    if (entry->op_index == 0)
+      checker->ops[checker->ops_count++] =
+        (struct seen_op){.id = entry->id, .left = narrow(entry->amount)};
+    return;
+  }
+  if (ledger_is_bucket(entry->from) && ledger_is_bucket(entry->to) && entry->op_index > 0)
+    return;
+  for (size_t i = checker->ops_count; i-- > 0;) {
+    struct seen_op *op = &checker->ops[i];
+    if (op->id != entry->ref)
+      continue;
+    op->left -= narrow(entry->amount);
+    if (op->left < 0)
+      sim_fail(checker->world, "op %llu is reversed above what it was", (unsigned long long)op->id);
+    return;
+  }
+  sim_fail(checker->world, "an entry reverses what is not there");
 }
 
 static struct seen_transfer *transfer_of(struct checker *checker, hf_id id)
@@ -144,6 +167,38 @@ static void check_transfer(struct checker *checker, const struct ledger_entry *e
     sim_fail(checker->world, "transfer %llu was credited twice", (unsigned long long)seen->id);
 }
 
+static const struct sim_step *step_take(struct tally *tally, const struct ledger_entry *entry)
+{
+  struct sim_step *step = step_new(tally);
+  int64_t *sum = step->sum[entry->asset - 1u];
+  step->op = entry->op_index == 0 ? entry->id : step->op;
+  step->ref = entry->ref;
+  step->type = entry->type;
+  step->op_index = entry->op_index;
+  step->op_count = entry->op_count;
+  step->asset = entry->asset;
+  step->amount = narrow(entry->amount);
+  step->recorded_us = entry->recorded_us;
+  sum[entry->from] -= step->amount;
+  sum[entry->to] += step->amount;
+  return step;
+}
+
+static void check_balance(const struct checker *checker, const struct sim_step *step,
+                          const struct ledger_entry *entry)
+{
+  const int64_t *sum = step->sum[entry->asset - 1u];
+  for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++) {
+    int64_t expected = i == LEDGER_DEBT ? -sum[i] : sum[i];
+    if (expected < 0)
+      sim_fail(checker->world, "user %llu: bucket %u is negative", (unsigned long long)entry->user,
+               i);
+    if (narrow(entry->after.bucket[i]) != expected)
+      sim_fail(checker->world, "user %llu version %llu: bucket %u carries another balance",
+               (unsigned long long)entry->user, (unsigned long long)entry->version, i);
+  }
+}
+
 static void check_entry(struct checker *checker, const struct ledger_entry *entry,
                         const struct store_text *body)
 {
@@ -154,39 +209,24 @@ static void check_entry(struct checker *checker, const struct ledger_entry *entr
     return;
   }
   checker->entries++;
-  if (entry->version != tally->version + 1u)
-    sim_fail(world, "user %llu: version %llu after %llu", (unsigned long long)entry->user,
-             (unsigned long long)entry->version, (unsigned long long)tally->version);
-  tally->version = entry->version;
+  if (entry->version != tally->count + 1u)
+    sim_fail(world, "user %llu: version %llu after %zu", (unsigned long long)entry->user,
+             (unsigned long long)entry->version, tally->count);
   struct hf_hash hash =
     hf_sha256_pair(tally->head.bytes, sizeof tally->head.bytes, body->at, body->size);
   if (memcmp(&hash, &entry->hash, sizeof hash) != 0)
     sim_fail(world, "user %llu: the chain breaks at version %llu", (unsigned long long)entry->user,
              (unsigned long long)entry->version);
   tally->head = hash;
-  int64_t *balance = tally->balance[entry->asset];
-  int64_t amount = narrow(entry->amount);
-  if (amount <= 0 || entry->from == entry->to)
+  if (narrow(entry->amount) <= 0 || entry->from == entry->to || entry->from >= SIM_ACCOUNTS ||
+      entry->to >= SIM_ACCOUNTS) {
     sim_fail(world, "an entry that moves nothing");
-  if (entry->from < LEDGER_BUCKET_COUNT)
-    balance[entry->from] -= amount;
-  else
-    tally->outside[entry->asset] -= amount;
-  if (entry->to < LEDGER_BUCKET_COUNT)
-    balance[entry->to] += amount;
-  else
-    tally->outside[entry->asset] += amount;
-  for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++) {
-    int64_t expected = i == LEDGER_DEBT ? -balance[i] : balance[i];
-    if (expected < 0)
-      sim_fail(world, "user %llu: bucket %u is negative", (unsigned long long)entry->user, i);
-    if (narrow(entry->after.bucket[i]) != expected)
-      sim_fail(world, "user %llu version %llu: bucket %u carries another balance",
-               (unsigned long long)entry->user, (unsigned long long)entry->version, i);
+    return;
   }
-  history_add(checker, tally);
+  check_balance(checker, step_take(tally, entry), entry);
   check_key(checker, entry);
   check_hold(checker, entry);
+  check_reversal(checker, entry);
   check_transfer(checker, entry);
 }
 
@@ -246,53 +286,16 @@ static void check_groups(struct checker *checker)
         sim_fail(checker->world, "atomic batch at request %u is there in part", i);
 }
 
-/* A refusal for want of funds tells the version that it was judged on: they must be missing
- * there. */
-static void check_refusal(struct checker *checker, const struct sim_request *asked)
-{
-  struct sim_world *world = checker->world;
-  const struct history *history = &checker->histories[asked->user];
-  struct store_request *request = store_request_new(STORE_GET_KEY_OP);
-  request->get_key_op.user = world->users[asked->user].id;
-  request->get_key_op.key = asked->key;
-  world->store.inner->ops->execute(world->store.inner, request);
-  const struct store_op *known = request->get_key_op.out;
-  if (request->status != STORE_OK || !known->refused) {
-    sim_fail(world, "the refusal of request %u was not kept", asked->number);
-  } else {
-    uint64_t version = known->outcome.version;
-    int64_t there =
-      version == 0 || version > history->count ? 0 : history->claimable[version - 1u][asked->asset];
-    if (version > history->count || there >= asked->amount)
-      sim_fail(world, "request %u was refused although the funds were there", asked->number);
-  }
-  store_request_free(request);
-}
-
-static void check_refusals(struct checker *checker)
-{
-  for (unsigned i = 0; i < checker->world->requests_count; i++) {
-    const struct sim_request *request = &checker->world->requests[i];
-    bool takes = request->type == LEDGER_T_SPEND || request->type == LEDGER_T_HOLD ||
-                 request->type == LEDGER_T_TRANSFER;
-    if (request->answers > 0 && request->group == 1u && takes &&
-        request->error == HF_E_INSUFFICIENT_FUNDS)
-      check_refusal(checker, request);
-  }
-}
-
 static void check_totals(struct checker *checker, bool end)
 {
   struct sim_world *world = checker->world;
-  for (unsigned asset = 1; asset <= SIM_ASSETS; asset++) {
-    int64_t inside = 0, outside = 0;
-    for (unsigned i = 0; i < world->users_count; i++) {
-      outside += checker->tallies[i].outside[asset];
-      for (unsigned j = 0; j < LEDGER_BUCKET_COUNT; j++)
-        inside += checker->tallies[i].balance[asset][j];
-    }
-    if (inside + outside != 0)
-      sim_fail(world, "asset %u: the sum is not zero", asset);
+  for (unsigned asset = 0; asset < SIM_ASSETS; asset++) {
+    int64_t sum = 0;
+    for (unsigned i = 0; i < world->users_count; i++)
+      for (unsigned j = 0; j < SIM_ACCOUNTS; j++)
+        sum += newest(&checker->tallies[i])->sum[asset][j];
+    if (sum != 0)
+      sim_fail(world, "asset %u: the sum is not zero", asset + 1u);
   }
   if (!end)
     return;
@@ -317,9 +320,13 @@ static void check_live(struct checker *checker)
       sim_fail(world, "user %llu was acknowledged and is not there",
                (unsigned long long)world->users[i].id);
     const struct store_loaded_user *loaded = &request->load_user.out;
+    if (request->status == STORE_OK &&
+        loaded->row.status != sim_log_status(&world->users[i], world->users[i].records_count))
+      sim_fail(world, "user %llu does not have the status that was set last",
+               (unsigned long long)world->users[i].id);
     for (size_t j = 0; request->status == STORE_OK && j < loaded->entries_count; j++)
       for (unsigned k = 0; k < LEDGER_BUCKET_COUNT; k++) {
-        int64_t balance = checker->tallies[i].balance[loaded->entries[j].asset][k];
+        int64_t balance = newest(&checker->tallies[i])->sum[loaded->entries[j].asset - 1u][k];
         if (narrow(loaded->entries[j].after.bucket[k]) != (k == LEDGER_DEBT ? -balance : balance))
           sim_fail(world, "live balance and replay differ");
       }
@@ -333,6 +340,7 @@ void sim_check(struct sim_world *world, bool end)
   size_t room = world->requests_max * 4u + 4096u;
   checker->world = world;
   checker->holds = rt_alloc(room * sizeof *checker->holds);
+  checker->ops = rt_alloc(room * sizeof *checker->ops);
   checker->transfers = rt_alloc(room * sizeof *checker->transfers);
   checker->applied = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied);
   checker->applied_op = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied_op);
@@ -340,12 +348,14 @@ void sim_check(struct sim_world *world, bool end)
     scan_partition(checker, i);
   check_requests(checker, end);
   check_groups(checker);
-  check_refusals(checker);
   check_totals(checker, end);
   check_live(checker);
+  for (unsigned i = 0; end && i < world->users_count; i++)
+    sim_model_check(world, i, checker->tallies[i].steps, checker->tallies[i].count);
   for (unsigned i = 0; i < SIM_USERS_MAX; i++)
-    rt_free(checker->histories[i].claimable);
+    rt_free(checker->tallies[i].steps);
   rt_free(checker->holds);
+  rt_free(checker->ops);
   rt_free(checker->transfers);
   rt_free(checker->applied);
   rt_free(checker->applied_op);

@@ -1,4 +1,4 @@
-/* The clients: they make requests, retry them under the same key until the outcome is final, send
+/* The clients' requests: they make them, retry them under the same key until the outcome is final, send
  * some twice or long after, and hold every answer against what they were told before. */
 #include <stdarg.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #define TICK_US 2000u
 #define OP_TWISTED 1u /* hf_op.index of an op whose body is not its key's */
 
-static struct sim_node *node_of(const rt_ctx *ctx)
+struct sim_node *sim_node_of(const rt_ctx *ctx)
 {
   return rt_local(ctx, HF_LOCAL_FRONT);
 }
@@ -30,6 +30,59 @@ void sim_fail(struct sim_world *world, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(world->failure, sizeof world->failure, format, arguments);
   va_end(arguments);
+}
+
+/* ---- requests by key and by state ------------------------------------------------------------ */
+
+void sim_requests_init(struct sim_world *world)
+{
+  size_t room = world->requests_max + 1u;
+  world->by_key_size = 64;
+  while (world->by_key_size < 2u * room)
+    world->by_key_size *= 2u;
+  world->by_key = rt_alloc(world->by_key_size * sizeof *world->by_key);
+  world->requests = rt_alloc(room * sizeof *world->requests);
+  world->waiting = rt_alloc(room * sizeof *world->waiting);
+  world->finals = rt_alloc(room * sizeof *world->finals);
+}
+
+void sim_requests_deinit(struct sim_world *world)
+{
+  rt_free(world->by_key);
+  rt_free(world->requests);
+  rt_free(world->waiting);
+  rt_free(world->finals);
+}
+
+static uint32_t *key_slot(struct sim_world *world, const struct hf_digest *key)
+{
+  uint32_t at;
+  memcpy(&at, key->bytes, sizeof at);
+  for (;; at++) {
+    uint32_t *slot = &world->by_key[at & (world->by_key_size - 1u)];
+    if (*slot == 0 || memcmp(&world->requests[*slot - 1u].key, key, sizeof *key) == 0)
+      return slot;
+  }
+}
+
+struct sim_request *sim_request_by_key(struct sim_world *world, const struct hf_digest *key)
+{
+  uint32_t slot = *key_slot(world, key);
+  return slot == 0 ? NULL : &world->requests[slot - 1u];
+}
+
+/* To be sent again, at once or later. */
+static void request_wait(struct sim_world *world, struct sim_request *request, uint64_t at_us)
+{
+  request->state = SIM_RETRY;
+  request->retry_at_us = at_us;
+  world->waiting[world->waiting_count++] = request->number;
+}
+
+static void request_end(struct sim_world *world, struct sim_request *request)
+{
+  request->state = SIM_FINAL;
+  world->finals[world->finals_count++] = request->number;
 }
 
 /* ---- making requests ------------------------------------------------------------------------- */
@@ -54,6 +107,15 @@ static void request_digests(struct sim_request *request)
   request->request = hf_digest(text, (size_t)size);
 }
 
+/* Mostly any of the last ones; some are so new that others want them too. */
+static unsigned recent(struct sim_world *world, unsigned made)
+{
+  unsigned count = made < 256u ? made : 256u;
+  if (sim_chance(world, 700))
+    return (unsigned)(sim_rand(world) % count);
+  return (made - 1u - (unsigned)(sim_rand(world) % (count < 3u ? count : 3u))) % 256u;
+}
+
 static void request_refer(struct sim_world *world, struct sim_request *request)
 {
   bool hold = request->type == LEDGER_T_CAPTURE || request->type == LEDGER_T_VOID;
@@ -62,7 +124,7 @@ static void request_refer(struct sim_world *world, struct sim_request *request)
   request->ref = 1u + sim_rand(world) % 5000u; /* mostly unknown */
   if (count == 0)
     return;
-  unsigned pick = (unsigned)(sim_rand(world) % (count < 256u ? count : 256u));
+  unsigned pick = recent(world, count);
   request->ref = hold ? world->holds[pick] : world->ops[pick];
   if (!sim_chance(world, 50))
     request->user = hold ? world->hold_users[pick] : world->op_users[pick];
@@ -132,10 +194,9 @@ static void group_free(struct hf_op *op)
   }
 }
 
-/* As the front door does. */
-static bool ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadline_us)
+bool sim_ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadline_us)
 {
-  struct sim_world *world = node_of(ctx)->world;
+  struct sim_world *world = sim_node_of(ctx)->world;
   world->forwarded += !cluster_has(ctx, rt_id_shard(to));
   rt_status status = cluster_ask(ctx, to, op, payload, deadline_us, hf_corr(payload));
   if (status == RT_FAIL)
@@ -143,7 +204,8 @@ static bool ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t dead
   return status == RT_OK;
 }
 
-static void request_send(rt_ctx *ctx, struct sim_world *world, struct sim_request *request)
+/* False: it could not be sent, and is as it was. */
+static bool request_send(rt_ctx *ctx, struct sim_world *world, struct sim_request *request)
 {
   struct hf_op *op = op_make(world, request), **link = &op->group_next;
   CHECK(request->group > 0);
@@ -152,19 +214,24 @@ static void request_send(rt_ctx *ctx, struct sim_world *world, struct sim_reques
     op->command.request.bytes[0] ^= 1u;
   }
   op->deadline_us = rt_now_us(ctx) + 1000u + sim_rand(world) % 2000000u;
+  for (unsigned i = 0; i < request->group; i++)
+    if (request[i].asked_us == 0)
+      request[i].asked_us = world->now_us;
   for (unsigned i = 1; i < request->group; i++) {
     *link = op_make(world, request + i);
     link = &(*link)->group_next;
   }
-  if (!ask(ctx, hf_user_actor(op->user, world->partition_bits), HF_SUBMIT, op, op->deadline_us)) {
+  rt_id user = hf_user_actor(op->user, world->partition_bits);
+  if (!sim_ask(ctx, user, HF_SUBMIT, op, op->deadline_us)) {
     group_free(op);
-    return;
+    return false;
   }
   request->op = op;
-  request->node = node_of(ctx);
+  request->node = sim_node_of(ctx);
   request->state = SIM_ASKED;
   request->sends++;
   world->inflight++;
+  return true;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -183,6 +250,22 @@ static void learn_refs(struct sim_world *world, const struct sim_request *reques
   world->op_users[at] = request->user;
 }
 
+/* An answer for ever is the store's: what it says is there by now. */
+static void final_check(struct sim_world *world, const struct sim_request *request,
+                        const struct hf_op *op)
+{
+  bool kept = hf_error_info(op->error)->status != 400;
+  if (op->error == HF_OK && request->applied != 1)
+    sim_fail(world, "request %u was acknowledged and is not durable", request->number);
+  if (op->error != HF_OK && request->applied != 0)
+    sim_fail(world, "request %u was refused (%s) and is there", request->number,
+             hf_error_info(op->error)->code);
+  if (op->error != HF_OK && kept && request->group == 1u && request->refused != 1)
+    sim_fail(world, "the refusal of request %u (%s) is not durable", request->number,
+             hf_error_info(op->error)->code);
+  sim_log_shown(world, request);
+}
+
 static void request_final(struct sim_world *world, struct sim_request *request,
                           const struct hf_op *op)
 {
@@ -192,6 +275,7 @@ static void request_final(struct sim_world *world, struct sim_request *request,
   struct sim_user *user = &world->users[request->user];
   if (count > 0 && entries[count - 1u].version > user->shown)
     user->shown = entries[count - 1u].version;
+  final_check(world, request, op);
   if (request->answers++ > 0) {
     if (request->error != op->error || request->op_id != id)
       sim_fail(world, "request %u flipped: %s %llu, then %s %llu", request->number,
@@ -221,11 +305,11 @@ static void twisted_answered(struct sim_world *world, struct sim_request *reques
   if (op->error != HF_E_IDEMPOTENCY_CONFLICT && !hf_error_info(op->error)->retryable)
     sim_fail(world, "request %u with another body: %s", request->number,
              hf_error_info(op->error)->code);
-  request->state = SIM_FINAL;
+  request_end(world, request);
   group_free(op);
 }
 
-static void request_answered(rt_ctx *ctx, struct sim_world *world, struct hf_op *op)
+static void request_answered(struct sim_world *world, struct hf_op *op)
 {
   struct sim_request *request = op->owner;
   bool retry = false;
@@ -238,147 +322,102 @@ static void request_answered(rt_ctx *ctx, struct sim_world *world, struct hf_op 
   for (struct hf_op *member = op; member != NULL; member = member->group_next)
     retry = retry || hf_error_info(member->error)->retryable;
   if (retry) {
-    request->state = SIM_RETRY;
-    request->retry_at_us = rt_now_us(ctx) + sim_rand(world) % 50000u;
+    request_wait(world, request, world->now_us + sim_rand(world) % 50000u);
   } else {
     for (struct hf_op *member = op; member != NULL; member = member->group_next) {
       request_final(world, member->owner, member);
       ((struct sim_request *)member->owner)->state = SIM_FINAL;
     }
     group_final(world, request);
+    request_end(world, request);
   }
   group_free(op);
 }
 
-static void user_answered(struct sim_world *world, struct hf_create *create)
-{
-  struct sim_user *user = create->owner;
-  user->create = NULL;
-  user->node = NULL;
-  user->asked = false;
-  if (create->error == HF_OK) {
-    if (user->id != 0 && user->id != create->user)
-      sim_fail(world, "user %s was made twice", user->external_id);
-    user->id = create->user;
-    user->created = true;
-    while (world->users_count < world->users_max && world->users[world->users_count].created)
-      world->users_count++;
-  } else if (!hf_error_info(create->error)->retryable) {
-    sim_fail(world, "create of %s: %s", user->external_id, hf_error_info(create->error)->code);
-  }
-  rt_free(create);
-}
-
 /* ---- the tick -------------------------------------------------------------------------------- */
-
-static void make_asset(rt_ctx *ctx, struct sim_world *world)
-{
-  struct hf_catalog_change *change = rt_alloc(sizeof *change);
-  change->kind = CATALOG_ADD_ASSET;
-  change->asset.scale = SIM_SCALE;
-  change->asset.chain_decimals = 255;
-  snprintf(change->asset.code, sizeof change->asset.code, "A%u", world->assets_created + 1u);
-  if (rt_ask(ctx, catalog_home(ctx), HF_ASSET, &change, sizeof change, 0, hf_corr(change)) !=
-      RT_OK) {
-    rt_free(change);
-    return;
-  }
-  world->change = change;
-  world->change_node = node_of(ctx);
-}
-
-static void make_user(rt_ctx *ctx, struct sim_world *world, struct sim_user *user)
-{
-  struct hf_create *create = rt_alloc(sizeof *create);
-  create->owner = user;
-  create->has_key = true;
-  create->key = hf_sha256(user->external_id, strlen(user->external_id));
-  create->key.bytes[0] ^= 0x5a; /* another home than the external id's */
-  create->has_external_id = true;
-  memcpy(create->external_id, user->external_id, sizeof user->external_id);
-  if (ask(ctx, hf_create_home(ctx, create, world->partition_bits), HF_CREATE, create, 0)) {
-    user->asked = true;
-    user->create = create;
-    user->node = node_of(ctx);
-  } else {
-    rt_free(create);
-  }
-}
-
-static bool prepare(rt_ctx *ctx, struct sim_world *world)
-{
-  bool ready = true;
-  if (catalog_of(ctx) == NULL)
-    return false;
-  if (world->assets_created < SIM_ASSETS) {
-    if (world->change == NULL)
-      make_asset(ctx, world);
-    return false;
-  }
-  for (unsigned i = 0; i < world->users_max; i++) {
-    struct sim_user *user = &world->users[i];
-    bool base = i < world->users_base;
-    if (user->created)
-      continue;
-    ready = ready && !base;
-    if (!user->asked && (base || (!world->healing && sim_chance(world, 5))))
-      make_user(ctx, world, user);
-  }
-  return ready;
-}
 
 static void ask_view(rt_ctx *ctx, struct sim_world *world)
 {
-  struct sim_node *node = node_of(ctx);
+  struct sim_node *node = sim_node_of(ctx);
   struct hf_view *view = hf_view_new();
   node->view_user = (unsigned)(sim_rand(world) % world->users_count);
   node->view_floor = world->users[node->view_user].shown;
   view->user = world->users[node->view_user].id;
-  if (ask(ctx, hf_user_actor(view->user, world->partition_bits), HF_BALANCES, view, 0))
+  if (sim_ask(ctx, hf_user_actor(view->user, world->partition_bits), HF_BALANCES, view, 0))
     node->view = view;
   else
     hf_view_free(view);
 }
 
+/* What is to be sent again, and is due; those that are sent make room in the list. */
+static void send_waiting(rt_ctx *ctx, struct sim_world *world)
+{
+  unsigned kept = 0;
+  for (unsigned i = 0; i < world->waiting_count; i++) {
+    struct sim_request *request = &world->requests[world->waiting[i]];
+    bool due = world->now_us >= request->retry_at_us && world->inflight < world->inflight_max;
+    if (!due || !request_send(ctx, world, request))
+      world->waiting[kept++] = world->waiting[i];
+  }
+  world->waiting_count = kept;
+}
+
+/* Clients that lost the answer, or send a key again long after: three in a thousand each time. */
+static void send_finals(rt_ctx *ctx, struct sim_world *world)
+{
+  unsigned lots = 3u * world->finals_count;
+  unsigned count = lots / 1000u + sim_chance(world, lots % 1000u);
+  for (; count > 0 && world->finals_count > 0; count--) {
+    unsigned pick = (unsigned)(sim_rand(world) % world->finals_count);
+    if (request_send(ctx, world, &world->requests[world->finals[pick]]))
+      world->finals[pick] = world->finals[--world->finals_count];
+  }
+}
+
+static void request_add(struct sim_world *world, struct sim_request *request)
+{
+  world->requests_count++;
+  *key_slot(world, &request->key) = request->number + 1u;
+}
+
+static void send_new(rt_ctx *ctx, struct sim_world *world)
+{
+  struct sim_request *head = &world->requests[world->requests_count];
+  unsigned left = world->requests_max - world->requests_count;
+  unsigned size = sim_chance(world, 150) ? 2u + (unsigned)(sim_rand(world) % 3u) : 1u;
+  if (size > left)
+    size = 1;
+  request_make(world, head);
+  if (size > 1u)
+    member_make(world, head, head->user);
+  head->group = (uint8_t)size;
+  request_add(world, head);
+  world->heads_count++;
+  for (unsigned i = 1; i < size; i++) {
+    member_make(world, head + i, head->user);
+    request_add(world, head + i);
+  }
+  if (!request_send(ctx, world, head))
+    request_wait(world, head, 0);
+}
+
 static void tick(rt_ctx *ctx, struct sim_world *world)
 {
-  uint64_t now_us = rt_now_us(ctx);
-  if (world->ending || node_of(ctx)->state == SIM_LEAVING || !prepare(ctx, world))
+  if (world->ending || sim_node_of(ctx)->state == SIM_LEAVING || !sim_admin_tick(ctx, world))
     return;
-  for (unsigned i = 0; i < world->requests_count; i++) {
-    struct sim_request *request = &world->requests[i];
-    if (request->state == SIM_RETRY && now_us >= request->retry_at_us &&
-        world->inflight < world->inflight_max)
-      request_send(ctx, world, request);
-    else if (request->state == SIM_FINAL && request->group > 0 && !world->healing &&
-             sim_chance(world, 3))
-      request_send(ctx, world, request); /* a client that lost the answer */
-  }
+  send_waiting(ctx, world);
+  if (!world->healing)
+    send_finals(ctx, world);
   unsigned burst = sim_chance(world, world->pace) ? (unsigned)(sim_rand(world) % 8u) : 0;
   while (!world->healing && burst-- > 0 && world->inflight < world->inflight_max &&
-         world->requests_count < world->requests_max) {
-    struct sim_request *request = &world->requests[world->requests_count];
-    unsigned size = sim_chance(world, 150) ? 2u + (unsigned)(sim_rand(world) % 3u) : 1u;
-    if (size > world->requests_max - world->requests_count)
-      size = 1;
-    request_make(world, request);
-    if (size > 1u)
-      member_make(world, request, request->user);
-    request->group = (uint8_t)size;
-    world->requests_count++;
-    for (unsigned i = 1; i < size; i++) {
-      member_make(world, request + i, request->user);
-      world->requests_count++;
-    }
-    request_send(ctx, world, request);
-    if (request->state == SIM_IDLE)
-      request->state = SIM_RETRY;
-  }
-  if (node_of(ctx)->view == NULL && sim_chance(world, 200))
+         world->requests_count < world->requests_max)
+    send_new(ctx, world);
+  if (sim_node_of(ctx)->view == NULL && sim_chance(world, 200))
     ask_view(ctx, world);
 }
 
-/* What is shown is durable: the journal is as far, and says the same where it is no further. */
+/* What is shown is durable, and no older than what was seen before it was asked for. What it says
+ * is compared with the journal at the end. */
 static void view_check(struct sim_node *node, const struct hf_view *view)
 {
   struct sim_world *world = node->world;
@@ -389,20 +428,9 @@ static void view_check(struct sim_node *node, const struct hf_view *view)
              (unsigned long long)node->view_floor);
   if (view->version > user->shown)
     user->shown = view->version;
-  struct store_request *request = store_request_new(STORE_LOAD_USER);
-  request->load_user.id = view->user;
-  world->store.inner->ops->execute(world->store.inner, request);
-  const struct store_loaded_user *loaded = &request->load_user.out;
-  uint64_t version = loaded->entries_count == 0 ? 0 : loaded->entries[0].version;
-  if (request->status != STORE_OK || view->version > version)
+  if (view->version > user->version)
     sim_fail(world, "what is not durable was shown");
-  for (size_t i = 0; i < loaded->entries_count && view->version == version; i++)
-    for (unsigned j = 0; j < view->assets_count; j++)
-      if (view->assets[j].asset == loaded->entries[i].asset &&
-          memcmp(&view->assets[j].balance, &loaded->entries[i].after,
-                 sizeof view->assets[j].balance) != 0)
-        sim_fail(world, "another balance was shown than the journal has");
-  store_request_free(request);
+  sim_log_view(world, node->view_user, view);
 }
 
 static void view_answered(struct sim_node *node, struct hf_view *view)
@@ -423,36 +451,27 @@ static void view_answered(struct sim_node *node, struct hf_view *view)
 }
 
 /* What the runtime itself answers comes back with the asker's own pointer. */
-static void refused(rt_ctx *ctx, struct sim_node *node, const rt_env *env)
+static void refused(struct sim_node *node, const rt_env *env)
 {
   struct sim_world *world = node->world;
+  world->overloaded += env->op == RT_OP_OVERLOADED;
   void *pointer = env->payload.p.ptr;
   if (pointer == node->view) {
     node->view->error = HF_E_OVERLOADED;
     view_answered(node, node->view);
     return;
   }
-  if (pointer == world->change) {
-    rt_free(world->change);
-    world->change = NULL;
-    world->change_node = NULL;
+  if (sim_admin_refused(world, pointer, HF_E_OVERLOADED))
     return;
-  }
-  for (unsigned i = 0; i < world->users_max; i++)
-    if (pointer == world->users[i].create) {
-      world->users[i].create->error = HF_E_OVERLOADED;
-      user_answered(world, world->users[i].create);
-      return;
-    }
   struct hf_op *op = pointer;
   for (struct hf_op *member = op; member != NULL; member = member->group_next)
     member->error = HF_E_OVERLOADED;
-  request_answered(ctx, world, op);
+  request_answered(world, op);
 }
 
 static rt_status client_handle(rt_ctx *ctx, void *state, const rt_env *env)
 {
-  struct sim_node *node = node_of(ctx);
+  struct sim_node *node = sim_node_of(ctx);
   struct sim_world *world = node->world;
   (void)state;
   switch (env->op) {
@@ -461,26 +480,24 @@ static rt_status client_handle(rt_ctx *ctx, void *state, const rt_env *env)
     rt_timer(ctx, TICK_US, 0);
     break;
   case HF_DONE:
-    request_answered(ctx, world, env->payload.p.ptr);
+    request_answered(world, env->payload.p.ptr);
     break;
   case HF_CREATE_DONE:
-    user_answered(world, env->payload.p.ptr);
+    sim_user_answered(world, env->payload.p.ptr);
     break;
-  case HF_ASSET_DONE: {
-    struct hf_catalog_change *change = env->payload.p.ptr;
-    world->assets_created += change->error == HF_OK;
-    rt_free(change);
-    world->change = NULL;
-    world->change_node = NULL;
+  case HF_ASSET_DONE:
+    sim_change_answered(ctx, world, env->payload.p.ptr);
     break;
-  }
+  case HF_PEEK_DONE:
+    sim_peek_answered(world, env->payload.p.ptr, HF_OK);
+    break;
   case HF_BALANCES_DONE:
     view_answered(node, env->payload.p.ptr);
     break;
   case RT_OP_DOWN:
   case RT_OP_OVERLOADED:
   case RT_OP_EXPIRED:
-    refused(ctx, node, env);
+    refused(node, env);
     break;
   case RT_OP_STOPPING:
     break;
@@ -507,26 +524,12 @@ void sim_client_forget(struct sim_node *node)
       continue;
     group_free(request->op);
     request->op = NULL;
-    request->state = SIM_RETRY;
-    request->retry_at_us = 0;
+    request_wait(world, request, 0);
     world->inflight--;
   }
-  for (unsigned i = 0; i < world->users_max; i++) {
-    struct sim_user *user = &world->users[i];
-    if (user->node != node)
-      continue;
-    rt_free(user->create);
-    user->create = NULL;
-    user->node = NULL;
-    user->asked = false;
-  }
+  sim_admin_forget(node);
   hf_view_free(node->view);
   node->view = NULL;
-  if (world->change_node != node)
-    return;
-  rt_free(world->change);
-  world->change = NULL;
-  world->change_node = NULL;
 }
 
 static const uint8_t client_may_ask[] = {HF_KIND_USER, HF_KIND_NAMES, HF_KIND_CATALOG, HF_KIND_PEER,

@@ -56,11 +56,11 @@ static bool runs(const struct sim_node *node)
   return node->state == SIM_UP || node->state == SIM_LEAVING;
 }
 
-static void all_skip(struct sim_world *world, uint64_t to_us)
+static void all_skip(struct sim_world *world)
 {
   for (unsigned i = 0; i < world->nodes_count; i++)
     if (runs(&world->nodes[i]))
-      driver_sim_skip(world->nodes[i].driver, to_us);
+      sim_node_skip(&world->nodes[i]);
 }
 
 bool sim_step(struct sim_world *world, uint64_t until_us)
@@ -69,7 +69,7 @@ bool sim_step(struct sim_world *world, uint64_t until_us)
   uint64_t at_us = world->events_count > 0 ? world->events[0].at_us : UINT64_MAX;
   for (unsigned i = 0; i < world->nodes_count; i++) {
     struct sim_node *node = &world->nodes[i];
-    uint64_t own_us = runs(node) ? driver_sim_next_us(node->driver) : UINT64_MAX;
+    uint64_t own_us = runs(node) ? sim_node_next_us(node) : UINT64_MAX;
     if (own_us >= at_us)
       continue;
     at_us = own_us;
@@ -78,14 +78,14 @@ bool sim_step(struct sim_world *world, uint64_t until_us)
   if (at_us > until_us || at_us == UINT64_MAX) {
     if (until_us != UINT64_MAX && until_us > world->now_us)
       world->now_us = until_us;
-    all_skip(world, world->now_us);
+    all_skip(world);
     return false;
   }
   if (at_us > world->now_us)
     world->now_us = at_us;
   if (next != NULL) {
-    driver_sim_skip(next->driver, world->now_us);
-    (void)driver_sim_step(next->driver, world->now_us);
+    sim_node_skip(next);
+    (void)driver_sim_step(next->driver, sim_node_clock(next, world->now_us));
     return true;
   }
   struct sim_event event = event_take(world);
@@ -106,6 +106,6 @@ bool sim_post(struct sim_node *node, rt_id to, uint16_t op, const void *payload,
 {
   CHECK(node->runtime != NULL);
   if (runs(node))
-    driver_sim_skip(node->driver, node->world->now_us);
+    sim_node_skip(node);
   return rt_post(node->runtime, to, op, payload, size) == RT_OK;
 }

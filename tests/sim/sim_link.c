@@ -87,6 +87,7 @@ static void link_end(struct sim_world *world, struct sim_link *link)
   if (link->dead)
     return;
   link->dead = true;
+  sim_harmed(world, world->now_us + BREAK_SEEN_US_MAX);
   for (unsigned i = 0; i < 2; i++)
     frames_free(&link->ends[i]);
   for (unsigned i = 0; i < 2; i++)
@@ -146,8 +147,10 @@ static rt_status port_send(struct link_port *port, rt_ctx *ctx, uint64_t number,
   CHECK(size > 0 && size <= LINK_FRAME_MAX);
   if (link == NULL || link->dead || link->ends[at].closed)
     return RT_FAIL;
-  if (!world->healing && sim_strikes(world, 2))
+  if (!world->healing && sim_strikes(world, 2)) {
+    sim_harmed(world, world->now_us);
     return RT_AGAIN;
+  }
   struct sim_end *end = &link->ends[at];
   struct sim_frame *frame = rt_alloc(sizeof *frame);
   frame->frame = rt_alloc(sizeof *frame->frame + size);

@@ -8,11 +8,36 @@
 #define DRAIN_US 60000000ull
 #define LEAVE_US 5000000ull
 
+/* ---- clocks ---------------------------------------------------------------------------------- */
+
+uint64_t sim_node_clock(const struct sim_node *node, uint64_t world_us)
+{
+  int64_t gain_us = (int64_t)(world_us / 1000u) * node->drift / 1000;
+  return (uint64_t)((int64_t)world_us + gain_us);
+}
+
+uint64_t sim_node_next_us(struct sim_node *node)
+{
+  uint64_t own_us = driver_sim_next_us(node->driver);
+  if (node->drift == 0 || own_us == UINT64_MAX)
+    return own_us;
+  uint64_t at_us = own_us * 1000000u / (uint64_t)(1000000 + node->drift);
+  while (sim_node_clock(node, at_us) < own_us)
+    at_us++;
+  return at_us;
+}
+
+void sim_node_skip(struct sim_node *node)
+{
+  driver_sim_skip(node->driver, sim_node_clock(node, node->world->now_us));
+}
+
 /* ---- up and down ----------------------------------------------------------------------------- */
 
 static void loop_start(void *arg, rt_ctx *ctx)
 {
   struct sim_node *node = arg;
+  node->loops[rt_loop_index(ctx)] = ctx;
   hf_loop_begin(ctx, &node->setup);
   rt_set_local(ctx, HF_LOCAL_FRONT, node);
 }
@@ -56,6 +81,9 @@ void sim_node_init(struct sim_world *world, unsigned index)
   node->setup.log_arg = node;
   if (world->nodes_count == 1u)
     return;
+  /* So far apart that a lease just holds: docs/ARCHITECTURE.md, "Several nodes". */
+  if (world->drifts)
+    node->drift = (int32_t)(sim_chaos(world) % (2u * SIM_DRIFT_MAX + 1u)) - (int32_t)SIM_DRIFT_MAX;
   node->folder = (1u + sim_chaos(world) % 1000000u) << HF_NODE_LIFE_BITS;
   node->setup.node_address = "127.0.0.1:1";
   node->setup.node_takes = index == 0 || !sim_strikes(world, 150);
@@ -86,7 +114,9 @@ void sim_node_up(struct sim_node *node)
   if (world->nodes_count > 1u)
     node->setup.node = node->folder | node->life;
   node->state = SIM_UP;
-  driver_sim_skip(node->driver, world->now_us);
+  memset(node->keys, 0, sizeof node->keys);
+  sim_harmed(world, world->now_us);
+  sim_node_skip(node);
   struct rt_config config = {
     .loops = world->loops,
     .shards = 1u << world->partition_bits,
@@ -118,6 +148,7 @@ static void node_down(struct sim_node *node)
 
 void sim_node_crash(struct sim_node *node)
 {
+  node->world->loads += rt_metric_sum(node->runtime, HF_M_USER_LOADS);
   sim_leaks_expected();
   driver_sim_crash(node->driver, node->runtime);
   node->world->crashes++;
@@ -130,13 +161,15 @@ static void wake(struct sim_world *world, void *arg)
   if (node->state != SIM_ASLEEP)
     return;
   node->state = SIM_UP;
-  driver_sim_skip(node->driver, world->now_us);
+  sim_harmed(world, world->now_us);
+  sim_node_skip(node);
 }
 
 /* ---- leaving --------------------------------------------------------------------------------- */
 
 static void node_left(struct sim_node *node)
 {
+  node->world->loads += rt_metric_sum(node->runtime, HF_M_USER_LOADS);
   bool complete = rt_join(node->runtime);
   if (!complete && node->world->ending) /* one that began among the harm may be late */
     sim_fail(node->world, "the drain of node %u did not end", node->index);
@@ -189,11 +222,18 @@ static void leave_look(struct sim_world *world, void *arg)
   sim_at(world, world->now_us + sim_chaos(world) % world->lease_us, start_again, node);
 }
 
+void sim_harmed(struct sim_world *world, uint64_t until_us)
+{
+  if (until_us > world->harmed_us)
+    world->harmed_us = until_us;
+}
+
 static void harm_node(struct sim_world *world, struct sim_node *node)
 {
   uint64_t while_us = sim_chaos(world) % (2u * world->lease_us);
   if (node->state != SIM_UP)
     return;
+  sim_harmed(world, world->now_us + while_us);
   switch (sim_chaos(world) % 6u) {
   case 0:
   case 1:
@@ -233,6 +273,7 @@ static void harm(struct sim_world *world, void *arg)
   case 1:
     world->cut_us[one][two] = world->cut_us[two][one] =
       world->now_us + sim_chaos(world) % (2u * world->lease_us);
+    sim_harmed(world, world->cut_us[one][two]);
     sim_links_break(world);
     break;
   default:
@@ -249,6 +290,7 @@ void sim_chaos_begin(struct sim_world *world)
 void sim_nodes_heal(struct sim_world *world)
 {
   world->healing = true;
+  world->harmed_us = world->now_us;
   memset(world->cut_us, 0, sizeof world->cut_us);
   for (unsigned i = 0; i < world->nodes_count; i++) {
     struct sim_node *node = &world->nodes[i];

@@ -1,5 +1,6 @@
 /* The shared store as a node reaches it: every request arrives a while after it was sent, whether
- * the node still lives or not, and its answer comes a while later. A commit is copied when it is
+ * the node still lives or not, and its answer comes a while later; either may take as long as the
+ * lease does. A commit is copied when it is
  * sent: it may arrive when the node has answered "unknown" long ago, or is dead.
  *
  * What cannot happen: two commits of one partition of one node at the same time, because the store
@@ -134,18 +135,26 @@ static void answer(struct sim_world *world, void *arg)
   sim_at(world, world->now_us + 1000u, answer, flight);
 }
 
-static void answer_later(struct sim_world *world, struct flight *flight, uint64_t delay_us)
+/* Some are late by up to the lease, requests on their way to the store and answers on theirs back. */
+static uint64_t way_us(struct sim_world *world)
 {
-  sim_at(world, world->now_us + delay_us, answer, flight);
+  uint64_t delay_us = sim_chaos(world) % DELAY_US_MAX;
+  if (world->healing || !sim_strikes(world, world->stuck))
+    return delay_us;
+  delay_us = sim_chaos(world) % (2u * world->lease_us);
+  sim_harmed(world, world->now_us + delay_us);
+  return delay_us;
 }
 
 static void execute(struct sim_world *world, struct store_request *request)
 {
   struct store_engine *engine = world->store.inner;
-  if (request->kind == STORE_COMMIT)
-    engine->ops->commit_many(engine, &request, 1);
-  else
+  if (request->kind != STORE_COMMIT) {
     engine->ops->execute(engine, request);
+    return;
+  }
+  engine->ops->commit_many(engine, &request, 1);
+  sim_log_commit(world, request);
 }
 
 /* A commit whose sender was told "unknown" long ago. */
@@ -222,7 +231,7 @@ static void arrive(struct sim_world *world, void *arg)
     arrive_commit(world, flight);
   else
     arrive_other(world, flight);
-  answer_later(world, flight, cut ? CUT_ANSWER_US : sim_chaos(world) % DELAY_US_MAX);
+  sim_at(world, world->now_us + (cut ? CUT_ANSWER_US : way_us(world)), answer, flight);
 }
 
 static rt_status port_submit(struct store_port *port, rt_ctx *ctx, struct store_request *request)
@@ -237,10 +246,7 @@ static rt_status port_submit(struct store_port *port, rt_ctx *ctx, struct store_
   request->port = port;
   if (request->kind == STORE_COMMIT)
     flight->copy = copy_commit(request);
-  uint64_t delay_us = sim_chaos(world) % DELAY_US_MAX;
-  if (!world->healing && sim_strikes(world, world->stuck)) /* on its way */
-    delay_us = sim_chaos(world) % (2u * world->lease_us);
-  sim_at(world, world->now_us + delay_us, arrive, flight);
+  sim_at(world, world->now_us + way_us(world), arrive, flight);
   return RT_OK;
 }
 

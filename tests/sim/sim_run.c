@@ -1,221 +1,334 @@
-/* sim_run: runs seeds. `sim_run [--seed N] [--seeds K] [--ops M] [--nodes N] [--verbose]`; without
- * --nodes each seed draws 1 to 5 of them. The last line is "seeds K ok trace <hex>" or names the
- * failing seed and how to run it again. */
+/* sim_run: runs seeds. See `usage`; without --nodes each seed draws 1 to 5 of them.
+ *
+ * Workers are processes, each with every N-th seed, so that one that is ended by a CHECK names its
+ * seed; the outcome, and the hash over all traces, is the same for any number of them. The last line
+ * is "seeds K ok trace <hex>", or names the first seed that fails and how to run it again. */
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "tests/sim/sim.h"
 
-#define PHASE_ONE_US 60000000ull  /* virtual */
-#define PHASE_TWO_US 600000000ull /* virtual: by then every request must be final */
+#define JOBS_MAX 64u
+#define FRESH_MAX 1000000000u /* a fresh seed is below: easy to type */
 
-static bool all_final(const struct sim_world *world)
+struct options {
+  uint64_t seed, seeds, ops, nodes, jobs;
+  uint64_t seconds; /* no seed is begun later; 0: no bound */
+  const char *list; /* a file of seeds that run first */
+  bool verbose;
+};
+
+struct result { /* of one seed, or that it begins; written whole, because it is small */
+  uint64_t index, trace;
+  uint32_t worker;
+  bool begins;
+  char failure[256];
+};
+
+struct run {
+  struct options options;
+  uint64_t *seeds;
+  uint64_t seeds_count;
+  time_t end;
+};
+
+static const char usage[] =
+  "usage: sim_run [--seed N] [--seeds K] [--ops M] [--nodes N] [--jobs J] [--verbose]\n"
+  "               [--list FILE] [--seconds S] [--minutes M] [--fresh]\n"
+  "  --seed N     the first seed (1); --fresh: a random one\n"
+  "  --seeds K    how many (1)\n"
+  "  --list FILE  before them, the seeds that the file names, one a line\n"
+  "  --seconds S  begin no seed later than that; --minutes M likewise\n"
+  "  --jobs J     processes (1); --verbose runs in this one\n";
+
+/* ---- one seed -------------------------------------------------------------------------------- */
+
+static void run_one(const struct run *run, uint64_t index, struct result *ret_result)
 {
-  if (world->requests_count < world->requests_max)
-    return false;
-  for (unsigned i = 0; i < world->requests_count; i++)
-    if (world->requests[i].state != SIM_FINAL)
+  const struct options *options = &run->options;
+  char failure[512];
+  uint64_t seed = run->seeds[index];
+  unsigned ops = (unsigned)options->ops, nodes = (unsigned)options->nodes;
+  *ret_result = (struct result){.index = index};
+  ret_result->trace = sim_world_run(seed, ops, nodes, options->verbose, failure);
+  /* One in fifty runs twice: the same seed must take the same way. */
+  if (failure[0] == '\0' && seed % 50u == 1u &&
+      sim_world_run(seed, ops, nodes, false, failure) != ret_result->trace && failure[0] == '\0')
+    snprintf(failure, sizeof failure, "the same seed took another way");
+  snprintf(ret_result->failure, sizeof ret_result->failure, "%.255s", failure);
+}
+
+static bool is_over(const struct run *run)
+{
+  return run->end != 0 && time(NULL) >= run->end;
+}
+
+/* ---- workers --------------------------------------------------------------------------------- */
+
+static void tell(int pipe_end, const struct result *result)
+{
+  if (write(pipe_end, result, sizeof *result) != (ssize_t)sizeof *result)
+    _exit(1); /* nobody listens any more */
+}
+
+static void work(const struct run *run, unsigned worker, int pipe_end)
+{
+  struct result result = {.worker = worker, .begins = true};
+  for (uint64_t i = worker; i < run->seeds_count && !is_over(run); i += run->options.jobs) {
+    result = (struct result){.index = i, .worker = worker, .begins = true};
+    tell(pipe_end, &result);
+    run_one(run, i, &result);
+    result.worker = worker;
+    tell(pipe_end, &result);
+    if (result.failure[0] != '\0')
+      break;
+  }
+}
+
+struct outcome {
+  struct result *results; /* by index; those that are there have `begins` */
+  uint64_t done, failed;  /* failed: the index of the first, or UINT64_MAX */
+  uint64_t begun[JOBS_MAX];
+  char failure[256];
+};
+
+static void outcome_fail(struct outcome *outcome, uint64_t index, const char *why)
+{
+  if (index >= outcome->failed)
+    return;
+  outcome->failed = index;
+  snprintf(outcome->failure, sizeof outcome->failure, "%s", why);
+}
+
+static void progress(const struct run *run, const struct outcome *outcome)
+{
+  if (isatty(STDOUT_FILENO) == 0)
+    return;
+  printf("\r\x1b[K%llu of %llu seeds", (unsigned long long)outcome->done,
+         (unsigned long long)run->seeds_count);
+  if (run->end != 0)
+    printf(", %lld s left", (long long)(run->end - time(NULL)));
+  (void)fflush(stdout);
+}
+
+static void take(const struct run *run, struct outcome *outcome, const struct result *result)
+{
+  outcome->begun[result->worker] = result->begins ? result->index : UINT64_MAX;
+  if (result->begins)
+    return;
+  outcome->results[result->index] = *result;
+  outcome->results[result->index].begins = true;
+  outcome->done++;
+  if (result->failure[0] != '\0')
+    outcome_fail(outcome, result->index, result->failure);
+  progress(run, outcome);
+}
+
+/* Nobody works on a seed before the first that failed. */
+static bool is_decided(const struct run *run, const struct outcome *outcome)
+{
+  for (uint64_t i = 0; i < outcome->failed && outcome->failed != UINT64_MAX; i++)
+    if (!outcome->results[i].begins)
       return false;
+  (void)run;
+  return outcome->failed != UINT64_MAX;
+}
+
+static void collect(const struct run *run, struct outcome *outcome, int pipe_end,
+                    const pid_t *workers)
+{
+  struct result result;
+  for (;;) {
+    ssize_t size = read(pipe_end, &result, sizeof result);
+    if (size < 0 && errno == EINTR)
+      continue;
+    if (size != (ssize_t)sizeof result)
+      break;
+    take(run, outcome, &result);
+    if (is_decided(run, outcome))
+      for (unsigned i = 0; i < run->options.jobs; i++)
+        (void)kill(workers[i], SIGKILL);
+  }
+}
+
+/* What ended a worker is the failure of the seed that it had begun. */
+static void bury(const struct run *run, struct outcome *outcome, const pid_t *workers)
+{
+  bool decided = is_decided(run, outcome);
+  for (unsigned i = 0; i < run->options.jobs; i++) {
+    int status = 0;
+    char why[80];
+    if (waitpid(workers[i], &status, 0) != workers[i] || status == 0 || decided)
+      continue;
+    snprintf(why, sizeof why, "its process ended with %s %d",
+             WIFSIGNALED(status) ? "signal" : "code",
+             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    outcome_fail(outcome, outcome->begun[i] == UINT64_MAX ? i : outcome->begun[i], why);
+  }
+}
+
+static bool run_workers(const struct run *run, struct outcome *outcome)
+{
+  int ends[2];
+  pid_t workers[JOBS_MAX];
+  (void)fflush(stdout);
+  if (pipe(ends) != 0)
+    return false;
+  for (unsigned i = 0; i < run->options.jobs; i++) {
+    outcome->begun[i] = UINT64_MAX;
+    workers[i] = fork();
+    if (workers[i] < 0)
+      return false;
+    if (workers[i] > 0)
+      continue;
+    (void)close(ends[0]);
+    work(run, i, ends[1]);
+    (void)close(ends[1]);
+    exit(0); /* the leak checker looks */
+  }
+  (void)close(ends[1]);
+  collect(run, outcome, ends[0], workers);
+  bury(run, outcome, workers);
+  (void)close(ends[0]);
   return true;
 }
 
-static void setup_draw(struct sim_world *world, struct hf_setup *ret_setup)
+static bool run_here(const struct run *run, struct outcome *outcome)
 {
-  ret_setup->batch_units_max = sim_chance(world, 300) ? 2u : 8192u;
-  ret_setup->queue_units_max = 65536;
-  ret_setup->op_timeout_us = 10000000;
-  ret_setup->sweep_every_us = sim_chance(world, 300) ? 0 : 500000;
-  ret_setup->project_every_us = sim_chance(world, 500) ? 0 : 200000;
-}
-
-static unsigned nodes_draw(struct sim_world *world)
-{
-  return sim_chance(world, 400) ? 1u : 1u + (unsigned)(sim_rand(world) % SIM_NODES_MAX);
-}
-
-/* One seed's world: sizes, rates and caps are drawn from it. */
-static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, unsigned nodes)
-{
-  struct hf_setup setup = {0};
-  world->seed = world->rng = seed;
-  world->chaos_rng = seed ^ 0x5bd1e9955bd1e995ull;
-  unsigned drawn = nodes_draw(world);
-  world->nodes_count = nodes == 0 ? drawn : nodes;
-  world->loops = 1u + (unsigned)(sim_rand(world) % 3u);
-  world->partition_bits = (unsigned)(sim_rand(world) % 4u);
-  world->lease_us = 300000u + sim_rand(world) % 2000000u;
-  world->stuck = sim_chance(world, 500) ? 5u : 40u;
-  setup_draw(world, &setup);
-  world->users_max = 2u + (unsigned)(sim_rand(world) % 30u);
-  world->users_base = world->users_count = 1u + world->users_max / 2u;
-  world->live_actors_max = sim_chance(world, 300) ? 60u : 10000u;
-  world->requests_max = ops;
-  world->pace = 1000u;
-  if (world->nodes_count > 1u) { /* more requests, so far apart that they last for some leases */
-    world->requests_max = 4u * ops;
-    world->pace = (40u + (unsigned)(sim_rand(world) % 60u)) / world->nodes_count;
+  struct result result;
+  for (uint64_t i = 0; i < run->seeds_count && outcome->failed == UINT64_MAX && !is_over(run);
+       i++) {
+    run_one(run, i, &result);
+    take(run, outcome, &result);
   }
-  world->inflight_max = (world->nodes_count > 1u ? 60u : 1u) + (unsigned)(sim_rand(world) % 60u);
-  if (sim_chance(world, 200)) /* more than the clients can fill, or nobody else would get to ask */
-    world->overflow_max = SIM_USERS_MAX + world->inflight_max + (unsigned)(sim_rand(world) % 16u);
-  world->requests = rt_alloc((world->requests_max + 1u) * sizeof *world->requests);
-  for (unsigned i = 0; i < world->users_max; i++)
-    snprintf(world->users[i].external_id, sizeof world->users[i].external_id, "sim-user-%u", i);
-  if (sim_chance(world, 800)) {
-    world->store.faults = (struct sim_faults){
-      .commit_refused = (unsigned)(sim_rand(world) % 60u),
-      .commit_unknown = (unsigned)(sim_rand(world) % 60u),
-      .read_refused = (unsigned)(sim_rand(world) % 40u),
-      .open_refused = (unsigned)(sim_rand(world) % 200u),
-      .lease_refused = (unsigned)(sim_rand(world) % 100u),
-    };
-  }
-  for (unsigned i = 0; i < world->nodes_count; i++) {
-    world->nodes[i].setup = setup;
-    sim_node_init(world, i);
-  }
+  return true;
 }
 
-static void run_until(struct sim_world *world, uint64_t until_us)
-{
-  while (world->failure[0] == '\0' && !(world->healing && all_final(world)) &&
-         sim_step(world, until_us)) {
-  }
-}
+/* ---- all of them ----------------------------------------------------------------------------- */
 
-static void wall_jump(struct sim_world *world)
-{
-  struct sim_node *node = &world->nodes[sim_rand(world) % world->nodes_count];
-  if (sim_chance(world, 300))
-    driver_sim_wall_jump(node->driver, (int64_t)(sim_rand(world) % 7200000000u) - 3600000000);
-}
-
-static void phase_one(struct sim_world *world)
-{
-  bool alone = world->nodes_count == 1u;
-  unsigned crashes = alone && sim_chance(world, 700) ? (unsigned)(sim_rand(world) % 6u) : 0;
-  if (!alone)
-    sim_chaos_begin(world);
-  for (unsigned i = 0; i <= crashes && world->failure[0] == '\0'; i++) {
-    uint64_t slice_us = i == crashes ? PHASE_ONE_US / 4u : sim_rand(world) % 3000000u;
-    uint64_t until_us = world->now_us + slice_us;
-    while (world->failure[0] == '\0' && world->requests_count < world->requests_max &&
-           sim_step(world, until_us)) {
-    }
-    wall_jump(world);
-    if (i < crashes) {
-      sim_node_crash(&world->nodes[0]);
-      sim_node_up(&world->nodes[0]);
-      sim_check(world, false);
-    }
-  }
-}
-
-static void report(const struct sim_world *world)
-{
-  printf("seed %llu: nodes %u, loops %u, users %u, requests %u, crashes %llu, sleeps %llu, leaves "
-         "%llu, links %llu broken %llu, commits %llu, faults %llu, views %u, elsewhere %u, %llu "
-         "virtual ms\n",
-         (unsigned long long)world->seed, world->nodes_count, world->loops, world->users_count,
-         world->requests_count, (unsigned long long)world->crashes,
-         (unsigned long long)world->sleeps, (unsigned long long)world->leaves,
-         (unsigned long long)world->links_opened, (unsigned long long)world->links_broken,
-         (unsigned long long)world->store.commits, (unsigned long long)world->store.injected,
-         world->views_checked, world->forwarded, (unsigned long long)(world->now_us / 1000u));
-}
-
-static uint64_t world_free(struct sim_world *world, char failure[512])
+static int report(const struct run *run, const struct outcome *outcome)
 {
   uint64_t trace = 0;
-  sim_events_deinit(world);
-  sim_links_deinit(world);
-  sim_store_deinit(&world->store);
-  for (unsigned i = 0; i < world->nodes_count; i++) {
-    trace = (trace << 1 | trace >> 63) ^ driver_sim_trace(world->nodes[i].driver);
-    sim_node_deinit(&world->nodes[i]);
+  if (isatty(STDOUT_FILENO) != 0)
+    printf("\r\x1b[K");
+  if (outcome->failed != UINT64_MAX) {
+    uint64_t seed = run->seeds[outcome->failed];
+    printf("seed %llu FAILED: %s\nagain: sim_run --seed %llu --ops %llu --nodes %llu --verbose\n",
+           (unsigned long long)seed, outcome->failure, (unsigned long long)seed,
+           (unsigned long long)run->options.ops, (unsigned long long)run->options.nodes);
+    return 1;
   }
-  memcpy(failure, world->failure, sizeof world->failure);
-  rt_free(world->requests);
-  rt_free(world);
-  return trace;
+  for (uint64_t i = 0; i < run->seeds_count; i++)
+    if (outcome->results[i].begins)
+      trace = (trace << 1 | trace >> 63) ^ outcome->results[i].trace;
+  printf("seeds %llu ok trace %016llx\n", (unsigned long long)outcome->done,
+         (unsigned long long)trace);
+  return 0;
 }
 
-static uint64_t run_seed(uint64_t seed, unsigned ops, unsigned nodes, bool verbose,
-                         char failure[512])
+static bool list_read(struct run *run)
 {
-  struct sim_world *world = rt_alloc(sizeof *world);
-  world->verbose = verbose;
-  world_draw(world, seed, ops, nodes);
-  world->store.driver = world->nodes[0].driver;
-  sim_store_init(&world->store, world->partition_bits);
-  for (unsigned i = 0; i < world->nodes_count; i++)
-    sim_node_up(&world->nodes[i]);
-  phase_one(world);
-  /* Phase 2: no new requests and no faults; everything that was begun must come to its end. */
-  world->requests_max = world->requests_count;
-  world->store.faults = (struct sim_faults){0};
-  sim_nodes_heal(world);
-  run_until(world, world->now_us + PHASE_TWO_US);
-  /* Transfers are answered when credited: their marks, and what a crash left, get a moment more. */
-  world->requests_max++;
-  run_until(world, world->now_us + 20000000u);
-  world->requests_max--;
-  sim_check(world, true);
-  if (verbose)
-    report(world);
-  sim_nodes_end(world);
-  return world_free(world, failure);
+  char line[256];
+  FILE *file = fopen(run->options.list, "r");
+  if (file == NULL)
+    return false;
+  while (fgets(line, sizeof line, file) != NULL) {
+    if (line[0] < '0' || line[0] > '9')
+      continue;
+    run->seeds = rt_realloc(run->seeds, (run->seeds_count + 1u) * sizeof *run->seeds);
+    run->seeds[run->seeds_count++] = strtoull(line, NULL, 10);
+  }
+  (void)fclose(file);
+  return true;
 }
 
-static uint64_t number_of(const char *text)
+static bool seeds_make(struct run *run)
 {
-  return text == NULL ? 0 : strtoull(text, NULL, 0);
+  const struct options *options = &run->options;
+  uint64_t first = options->seed;
+  if (first == UINT64_MAX) {
+    if (getrandom(&first, sizeof first, 0) != (ssize_t)sizeof first)
+      return false;
+    first %= FRESH_MAX;
+    printf("fresh seeds from %llu\n", (unsigned long long)first);
+  }
+  if (options->list != NULL && !list_read(run))
+    return false;
+  run->seeds =
+    rt_realloc(run->seeds, (run->seeds_count + options->seeds + 1u) * sizeof *run->seeds);
+  for (uint64_t i = 0; i < options->seeds; i++)
+    run->seeds[run->seeds_count++] = first + i;
+  return true;
+}
+
+static bool option_number(struct options *options, const char *name, uint64_t value)
+{
+  if (strcmp(name, "--seed") == 0)
+    options->seed = value;
+  else if (strcmp(name, "--seeds") == 0)
+    options->seeds = value;
+  else if (strcmp(name, "--ops") == 0)
+    options->ops = value;
+  else if (strcmp(name, "--nodes") == 0)
+    options->nodes = value;
+  else if (strcmp(name, "--jobs") == 0)
+    options->jobs = value;
+  else if (strcmp(name, "--seconds") == 0)
+    options->seconds = value;
+  else if (strcmp(name, "--minutes") == 0)
+    options->seconds = 60u * value;
+  else
+    return false;
+  return true;
+}
+
+static bool options_read(struct options *options, int argc, char **argv)
+{
+  for (int i = 1; i < argc; i++) {
+    char *end = NULL;
+    if (strcmp(argv[i], "--verbose") == 0) {
+      options->verbose = true;
+    } else if (strcmp(argv[i], "--fresh") == 0) {
+      options->seed = UINT64_MAX;
+    } else if (i + 1 < argc && strcmp(argv[i], "--list") == 0) {
+      options->list = argv[++i];
+    } else {
+      uint64_t value = i + 1 < argc ? strtoull(argv[i + 1], &end, 0) : 0;
+      if (end == NULL || *end != '\0' || !option_number(options, argv[i++], value))
+        return false;
+    }
+  }
+  return options->nodes <= SIM_NODES_MAX && options->jobs >= 1 && options->jobs <= JOBS_MAX &&
+         options->ops >= 1 && options->ops <= 100000 && options->seeds <= 100000000;
 }
 
 int main(int argc, char **argv)
 {
-  uint64_t seed = 1, seeds = 1, ops = 400, nodes = 0, trace = 0;
-  bool verbose = false;
-  char failure[512];
-  for (int i = 1; i < argc; i++) {
-    const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-    if (strcmp(argv[i], "--verbose") == 0)
-      verbose = true;
-    else if (strcmp(argv[i], "--seed") == 0)
-      seed = number_of(value), i++;
-    else if (strcmp(argv[i], "--seeds") == 0)
-      seeds = number_of(value), i++;
-    else if (strcmp(argv[i], "--ops") == 0)
-      ops = number_of(value), i++;
-    else if (strcmp(argv[i], "--nodes") == 0)
-      nodes = number_of(value), i++;
-    else {
-      fprintf(stderr, "usage: sim_run [--seed N] [--seeds K] [--ops M] [--nodes N] "
-                      "[--verbose]\n");
-      return 2;
-    }
-  }
-  if (nodes > SIM_NODES_MAX) {
-    fprintf(stderr, "at most %u nodes\n", SIM_NODES_MAX);
+  struct run run = {.options = {.seed = 1, .seeds = 1, .ops = 400, .jobs = 1}};
+  if (!options_read(&run.options, argc, argv)) {
+    fputs(usage, stderr);
     return 2;
   }
-  for (uint64_t i = 0; i < seeds; i++) {
-    uint64_t one = run_seed(seed + i, (unsigned)ops, (unsigned)nodes, verbose, failure);
-    /* One in fifty runs twice: the same seed must take the same way. */
-    uint64_t again = one;
-    if (failure[0] == '\0' && i % 50u == 0)
-      again = run_seed(seed + i, (unsigned)ops, (unsigned)nodes, false, failure);
-    if (failure[0] == '\0' && again != one)
-      snprintf(failure, sizeof failure, "the same seed took another way");
-    if (failure[0] != '\0') {
-      printf("seed %llu FAILED: %s\nagain: sim_run --seed %llu --ops %llu --nodes %llu "
-             "--verbose\n",
-             (unsigned long long)(seed + i), failure, (unsigned long long)(seed + i),
-             (unsigned long long)ops, (unsigned long long)nodes);
-      return 1;
-    }
-    trace = (trace << 1 | trace >> 63) ^ one;
+  if (!seeds_make(&run)) {
+    perror("sim_run");
+    return 2;
   }
-  printf("seeds %llu ok trace %016llx\n", (unsigned long long)seeds, (unsigned long long)trace);
-  return 0;
+  if (run.options.seconds > 0)
+    run.end = time(NULL) + (time_t)run.options.seconds;
+  struct outcome outcome = {.failed = UINT64_MAX};
+  outcome.results = rt_alloc((run.seeds_count + 1u) * sizeof *outcome.results);
+  int code = 2;
+  if (run.options.verbose ? run_here(&run, &outcome) : run_workers(&run, &outcome))
+    code = report(&run, &outcome);
+  else
+    perror("sim_run");
+  rt_free(outcome.results);
+  rt_free(run.seeds);
+  return code;
 }

@@ -36,8 +36,11 @@ static void sim_commit_many(struct store_engine *engine, struct store_request **
     return;
   }
   bool unknown = hit(store, store->faults.commit_unknown);
-  if (!unknown || driver_sim_rand(store->driver) % 2u == 0)
+  if (!unknown || driver_sim_rand(store->driver) % 2u == 0) {
     store->inner->ops->commit_many(store->inner, requests, count);
+    for (size_t i = 0; i < count; i++)
+      sim_log_commit(store->world, requests[i]);
+  }
   if (!unknown)
     return;
   for (size_t i = 0; i < count; i++) {
@@ -60,8 +63,11 @@ static void sim_close(struct store_engine *engine)
 static const struct store_engine_ops ops = {
   .name = "sim", .execute = sim_execute, .commit_many = sim_commit_many, .close = sim_close};
 
-void sim_store_init(struct sim_store *store, unsigned partition_bits)
+void sim_store_init(struct sim_world *world, unsigned partition_bits)
 {
+  struct sim_store *store = &world->store;
+  store->world = world;
+  store->driver = world->nodes[0].driver;
   store->inner = store_memory_new(partition_bits);
   store->engine.ops = &ops;
   store->engine.partition_bits = partition_bits;

@@ -1,0 +1,154 @@
+/* What the store took, noted at the moment when it did: the one order in which a user's operations,
+ * refusals and changes of status happened. Answers are held against it when they come, the model
+ * goes through it at the end. */
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+static struct sim_user *user_of(struct sim_world *world, hf_id id)
+{
+  for (unsigned i = 0; i < world->users_max; i++)
+    if (world->users[i].id == id)
+      return &world->users[i];
+  return NULL; /* its creator has not been answered */
+}
+
+static struct sim_record *record_new(struct sim_world *world, struct sim_user *user, unsigned kind)
+{
+  if (user->records_count == user->records_room) {
+    user->records_room = user->records_room == 0 ? 64u : 2u * user->records_room;
+    user->records = rt_realloc(user->records, user->records_room * sizeof *user->records);
+  }
+  struct sim_record *record = &user->records[user->records_count++];
+  *record = (struct sim_record){
+    .kind = (uint8_t)kind, .request = SIM_NOBODY, .version = user->version, .at_us = world->now_us};
+  return record;
+}
+
+static struct sim_request *request_take(struct sim_world *world, const struct sim_user *user,
+                                        struct sim_record *record, const struct hf_digest *key)
+{
+  struct sim_request *request = sim_request_by_key(world, key);
+  if (request == NULL)
+    return NULL;
+  if (&world->users[request->user] != user) {
+    sim_fail(world, "request %u was taken of another user", request->number);
+    return NULL;
+  }
+  record->request = request->number;
+  request->record = (size_t)(record - world->users[request->user].records);
+  if (request->asked_us == 0 || request->asked_us > world->now_us)
+    sim_fail(world, "request %u was taken before it was asked", request->number);
+  if (request->applied + request->refused > 0)
+    sim_fail(world, "request %u was taken twice", request->number);
+  return request;
+}
+
+static void unit_log(struct sim_world *world, const struct store_unit *unit)
+{
+  hf_id id = unit->entries_count > 0 ? unit->entries[0].user : unit->user;
+  struct sim_user *user = user_of(world, id);
+  if (user == NULL)
+    return;
+  if (unit->entries_count > 0) {
+    const struct ledger_entry *first = &unit->entries[0];
+    struct sim_record *record = record_new(world, user, SIM_APPLIED);
+    struct sim_request *request = request_take(world, user, record, &first->key);
+    record->entries = unit->entries_count;
+    record->recorded_us = first->recorded_us;
+    user->version += unit->entries_count;
+    if (request != NULL)
+      request->applied++;
+  } else if (unit->has_outcome) {
+    struct sim_record *record = record_new(world, user, SIM_REFUSED);
+    struct sim_request *request = request_take(world, user, record, &unit->outcome.key);
+    record->error = unit->outcome.error;
+    record->judged = unit->outcome.version;
+    record->recorded_us = unit->outcome.recorded_us;
+    if (request != NULL)
+      request->refused++;
+  } else if (unit->rows_count == 1 && unit->rows[0].table == STORE_T_USER &&
+             unit->rows[0].action == STORE_UPDATE) {
+    record_new(world, user, SIM_STATUS)->status = unit->rows[0].user.status;
+    world->statuses_set++;
+  }
+}
+
+/* A key that no probe asked for is surely new: else a commit is rolled back for nothing. */
+static void hits_check(struct sim_world *world, const struct store_request *request)
+{
+  for (size_t i = 0; i < request->commit.units_count; i++) {
+    const struct store_unit *unit = request->commit.units[i];
+    if (unit->status == STORE_HIT && unit->has_key && !unit->probe)
+      sim_fail(world, "a commit was rolled back for a known key that no probe asked for");
+  }
+}
+
+void sim_log_commit(struct sim_world *world, const struct store_request *request)
+{
+  if (request->status != STORE_OK) {
+    hits_check(world, request);
+    return;
+  }
+  for (size_t i = 0; i < request->commit.units_count; i++)
+    unit_log(world, request->commit.units[i]);
+}
+
+void sim_log_deinit(struct sim_world *world)
+{
+  for (unsigned i = 0; i < world->users_max; i++) {
+    rt_free(world->users[i].records);
+    rt_free(world->users[i].seen);
+  }
+}
+
+unsigned sim_log_status(const struct sim_user *user, size_t count)
+{
+  while (count-- > 0)
+    if (user->records[count].kind == SIM_STATUS)
+      return user->records[count].status;
+  return LEDGER_OPEN;
+}
+
+/* ---- what was shown -------------------------------------------------------------------------- */
+
+void sim_log_shown(struct sim_world *world, const struct sim_request *request)
+{
+  struct sim_user *user = &world->users[request->user];
+  if (request->applied + request->refused > 0 && user->records_shown <= request->record)
+    user->records_shown = request->record + 1u;
+}
+
+static void seen_fill(struct sim_world *world, const struct hf_view *view,
+                      struct sim_seen *ret_seen)
+{
+  *ret_seen = (struct sim_seen){.seen = true};
+  for (unsigned i = 0; i < view->assets_count; i++) {
+    const struct ledger_asset *asset = &view->assets[i];
+    if (asset->asset == 0 || asset->asset > SIM_ASSETS) {
+      sim_fail(world, "an asset that is not there was shown");
+      return;
+    }
+    for (unsigned j = 0; j < LEDGER_BUCKET_COUNT; j++)
+      ret_seen->bucket[asset->asset - 1u][j] = (int64_t)asset->balance.bucket[j];
+  }
+}
+
+void sim_log_view(struct sim_world *world, unsigned user_index, const struct hf_view *view)
+{
+  struct sim_user *user = &world->users[user_index];
+  struct sim_seen now;
+  seen_fill(world, view, &now);
+  if (view->version >= user->seen_room) {
+    size_t room = (size_t)view->version + 64u;
+    user->seen = rt_realloc(user->seen, room * sizeof *user->seen);
+    memset(user->seen + user->seen_room, 0, (room - user->seen_room) * sizeof *user->seen);
+    user->seen_room = room;
+  }
+  struct sim_seen *before = &user->seen[view->version];
+  if (!before->seen)
+    *before = now;
+  else if (memcmp(before->bucket, now.bucket, sizeof now.bucket) != 0)
+    sim_fail(world, "user %llu was shown in two ways at version %llu", (unsigned long long)user->id,
+             (unsigned long long)view->version);
+}

@@ -1,0 +1,212 @@
+/* One seed: its world is drawn, harmed, healed, probed and checked. */
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+#define PHASE_ONE_US 60000000ull  /* virtual */
+#define PHASE_TWO_US 600000000ull /* virtual: by then every request must be final */
+#define PROBE_US 120000000ull     /* virtual: by then a key must be revoked everywhere */
+#define SETTLE_US 20000000ull     /* virtual: by then transit must be empty */
+#define SETTLE_ROUNDS 100u
+
+static bool all_final(const struct sim_world *world)
+{
+  return world->requests_count >= world->requests_max &&
+         world->finals_count == world->heads_count && world->change == NULL;
+}
+
+static void setup_draw(struct sim_world *world, struct hf_setup *ret_setup)
+{
+  ret_setup->batch_units_max = sim_chance(world, 300) ? 2u : 8192u;
+  ret_setup->queue_units_max = 65536;
+  ret_setup->op_timeout_us = 10000000;
+  ret_setup->sweep_every_us = sim_chance(world, 300) ? 0 : 500000;
+  ret_setup->project_every_us = sim_chance(world, 500) ? 0 : 200000;
+}
+
+static unsigned nodes_draw(struct sim_world *world)
+{
+  return sim_chance(world, 400) ? 1u : 1u + (unsigned)(sim_rand(world) % SIM_NODES_MAX);
+}
+
+/* One seed's world: sizes, rates and caps are drawn from it. */
+static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, unsigned nodes)
+{
+  struct hf_setup setup = {0};
+  world->seed = world->rng = seed;
+  world->chaos_rng = seed ^ 0x5bd1e9955bd1e995ull;
+  unsigned drawn = nodes_draw(world);
+  world->nodes_count = nodes == 0 ? drawn : nodes;
+  world->loops = 1u + (unsigned)(sim_rand(world) % 3u);
+  world->partition_bits = (unsigned)(sim_rand(world) % 4u);
+  world->lease_us = 300000u + sim_rand(world) % 2000000u;
+  world->stuck = sim_chance(world, 500) ? 5u : 40u;
+  setup_draw(world, &setup);
+  world->users_max = 2u + (unsigned)(sim_rand(world) % 30u);
+  world->users_base = world->users_count = 1u + world->users_max / 2u;
+  /* Room for what every loop needs and for a few of its users. */
+  unsigned needed = 6u + 3u * ((1u << world->partition_bits) / world->loops + 1u);
+  unsigned room = 1u + (unsigned)(sim_rand(world) % 4u);
+  world->live_actors_max = sim_chance(world, 300) ? needed + room : 10000u;
+  world->drifts = sim_chance(world, 500);
+  world->closing = sim_chance(world, 600) ? 1u + (unsigned)(sim_rand(world) % 20u) : 0;
+  world->requests_max = ops;
+  world->pace = 1000u;
+  if (world->nodes_count > 1u) { /* more requests, so far apart that they last for some leases */
+    world->requests_max = 4u * ops;
+    world->pace = (40u + (unsigned)(sim_rand(world) % 60u)) / world->nodes_count;
+  }
+  world->inflight_max = (world->nodes_count > 1u ? 60u : 1u) + (unsigned)(sim_rand(world) % 60u);
+  if (sim_chance(world, 200)) /* more than the clients can fill, or nobody else would get to ask */
+    world->overflow_max =
+      2u * SIM_USERS_MAX + world->inflight_max + (unsigned)(sim_rand(world) % 16u);
+  sim_requests_init(world);
+  for (unsigned i = 0; i < world->users_max; i++)
+    snprintf(world->users[i].external_id, sizeof world->users[i].external_id, "sim-user-%u", i);
+  if (sim_chance(world, 800)) {
+    world->store.faults = (struct sim_faults){
+      .commit_refused = (unsigned)(sim_rand(world) % 60u),
+      .commit_unknown = (unsigned)(sim_rand(world) % 60u),
+      .read_refused = (unsigned)(sim_rand(world) % 40u),
+      .open_refused = (unsigned)(sim_rand(world) % 200u),
+      .lease_refused = (unsigned)(sim_rand(world) % 100u),
+    };
+  }
+  for (unsigned i = 0; i < world->nodes_count; i++) {
+    world->nodes[i].setup = setup;
+    sim_node_init(world, i);
+  }
+}
+
+static bool all_made(const struct sim_world *world)
+{
+  return world->requests_count >= world->requests_max;
+}
+
+static bool is_probed(const struct sim_world *world)
+{
+  return world->probed && world->change == NULL;
+}
+
+static bool never(const struct sim_world *world)
+{
+  (void)world;
+  return false;
+}
+
+static void run_until(struct sim_world *world, bool (*done)(const struct sim_world *world),
+                      uint64_t until_us)
+{
+  while (world->failure[0] == '\0' && !done(world) && sim_step(world, until_us)) {
+  }
+}
+
+static void wall_jump(struct sim_world *world)
+{
+  struct sim_node *node = &world->nodes[sim_rand(world) % world->nodes_count];
+  if (sim_chance(world, 300))
+    driver_sim_wall_jump(node->driver, (int64_t)(sim_rand(world) % 7200000000u) - 3600000000);
+}
+
+static void phase_one(struct sim_world *world)
+{
+  bool alone = world->nodes_count == 1u;
+  unsigned crashes = alone && sim_chance(world, 700) ? (unsigned)(sim_rand(world) % 6u) : 0;
+  if (!alone)
+    sim_chaos_begin(world);
+  for (unsigned i = 0; i <= crashes && world->failure[0] == '\0'; i++) {
+    uint64_t slice_us = i == crashes ? PHASE_ONE_US / 4u : sim_rand(world) % 3000000u;
+    uint64_t until_us = world->now_us + slice_us;
+    run_until(world, all_made, until_us);
+    wall_jump(world);
+    if (i < crashes) {
+      sim_node_crash(&world->nodes[0]);
+      sim_node_up(&world->nodes[0]);
+      sim_check(world, false);
+    }
+  }
+}
+
+static bool transfers_open(const struct sim_world *world)
+{
+  size_t count = 0;
+  struct store_engine *engine = world->store.inner;
+  for (uint32_t i = 0; i < 1u << world->partition_bits; i++) {
+    struct store_request *request = store_request_new(STORE_OPEN_TRANSFERS);
+    request->open_transfers.partition = i;
+    request->open_transfers.limit = 1;
+    engine->ops->execute(engine, request);
+    count += request->open_transfers.count;
+    store_request_free(request);
+  }
+  return count > 0;
+}
+
+/* Everything is up and reachable, no new requests and no faults: what was begun must come to its end
+ * within a bound. */
+static void phase_two(struct sim_world *world)
+{
+  world->requests_max = world->requests_count;
+  world->store.faults = (struct sim_faults){0};
+  sim_nodes_heal(world);
+  run_until(world, all_final, world->now_us + PHASE_TWO_US);
+  world->probing = all_final(world);
+  if (world->probing)
+    run_until(world, is_probed, world->now_us + PROBE_US);
+  if (world->probing && world->failure[0] == '\0' && !is_probed(world))
+    sim_fail(world, "no key could be revoked although nothing is harmed");
+  /* Transfers are answered when credited: their marks, and what a crash left, get a moment more. */
+  for (unsigned i = 0; i < SETTLE_ROUNDS && transfers_open(world); i++)
+    run_until(world, never, world->now_us + SETTLE_US / SETTLE_ROUNDS);
+}
+
+static void report(const struct sim_world *world)
+{
+  printf(
+    "seed %llu: nodes %u, loops %u, users %u, requests %u, crashes %llu, sleeps %llu, leaves "
+    "%llu, links %llu broken %llu, commits %llu, faults %llu, views %u, elsewhere %u, statuses "
+    "%u, peeks %u, keys %u, models %u, cap %u, loads %llu, overloaded %llu, %llu virtual ms\n",
+    (unsigned long long)world->seed, world->nodes_count, world->loops, world->users_count,
+    world->requests_count, (unsigned long long)world->crashes, (unsigned long long)world->sleeps,
+    (unsigned long long)world->leaves, (unsigned long long)world->links_opened,
+    (unsigned long long)world->links_broken, (unsigned long long)world->store.commits,
+    (unsigned long long)world->store.injected, world->views_checked, world->forwarded,
+    world->statuses_set, world->peeks_checked, world->keys_checked, world->models_checked,
+    world->live_actors_max, (unsigned long long)world->loads, (unsigned long long)world->overloaded,
+    (unsigned long long)(world->now_us / 1000u));
+}
+
+static uint64_t world_free(struct sim_world *world, char failure[512])
+{
+  uint64_t trace = 0;
+  sim_events_deinit(world);
+  sim_links_deinit(world);
+  sim_store_deinit(&world->store);
+  for (unsigned i = 0; i < world->nodes_count; i++) {
+    trace = (trace << 1 | trace >> 63) ^ driver_sim_trace(world->nodes[i].driver);
+    sim_node_deinit(&world->nodes[i]);
+  }
+  memcpy(failure, world->failure, sizeof world->failure);
+  sim_requests_deinit(world);
+  sim_log_deinit(world);
+  rt_free(world);
+  return trace;
+}
+
+uint64_t sim_world_run(uint64_t seed, unsigned ops, unsigned nodes, bool verbose, char failure[512])
+{
+  struct sim_world *world = rt_alloc(sizeof *world);
+  world->verbose = verbose;
+  world_draw(world, seed, ops, nodes);
+  sim_store_init(world, world->partition_bits);
+  for (unsigned i = 0; i < world->nodes_count; i++)
+    sim_node_up(&world->nodes[i]);
+  phase_one(world);
+  phase_two(world);
+  sim_keys_end(world);
+  sim_check(world, true);
+  sim_nodes_end(world);
+  if (verbose)
+    report(world);
+  return world_free(world, failure);
+}
