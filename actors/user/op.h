@@ -38,6 +38,7 @@ struct hf_op {
   bool unknown;              /* a commit of it may have happened */
   bool looked_up;            /* what it refers to was read from the journal */
   uint32_t looked_up_tenure; /* ... under this tenure of the partition */
+  bool assets_read;          /* the store knows no more assets than this loop does */
   struct hf_op *group_head;  /* NULL when alone */
   uint32_t group_left;       /* of a head: members whose fate is open; at 0 the group is answered */
   struct hf_op *next;        /* in the user actor's list */

@@ -115,6 +115,8 @@ static void status_start(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
     return;
   }
   user->work->pending++;
+  user_staged_begin(user);
+  user->work->staged->status = peek->status; /* what comes now is committed behind it */
 }
 
 /* The op of a SUBMIT, ready to be judged or refused. */

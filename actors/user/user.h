@@ -95,11 +95,16 @@ void user_load_done(rt_ctx *ctx, struct user_actor *user, struct store_request *
 void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op);
 /* Stages the release of every hold that has expired. */
 void user_expire(rt_ctx *ctx, struct user_actor *user);
+/* The staged state, from the committed one; what is staged has to be pending before the next message. */
+void user_staged_begin(struct user_actor *user);
 /* Drops the staged state once nothing is pending. */
 void user_staged_drop(struct user_actor *user);
 
 /* user_lookup.c: what must be read before an op can be judged. True: nothing is missing. */
 bool user_prepare(rt_ctx *ctx, struct user_actor *user, struct hf_op *op);
+/* The op names an asset that is not known here: on a shared store another node may have made it. */
+bool user_asset_in_doubt(const rt_ctx *ctx, const struct hf_op *op);
+void user_read_assets(rt_ctx *ctx, struct user_actor *user, struct hf_op *op);
 void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request *request);
 /* Answers the op from what the journal has under its key, without a commit. */
 void user_fetch_known(rt_ctx *ctx, struct user_actor *user, struct hf_op *op);

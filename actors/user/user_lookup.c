@@ -25,12 +25,29 @@ void user_fetch_known(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   lookup_start(ctx, user, op, request);
 }
 
+bool user_asset_in_doubt(const rt_ctx *ctx, const struct hf_op *op)
+{
+  return op->error == HF_E_ASSET_NOT_FOUND && !op->assets_read && !cluster_of(ctx)->alone;
+}
+
+void user_read_assets(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
+{
+  lookup_start(ctx, user, op, store_request_new(STORE_CATALOG));
+}
+
 static bool is_open(const struct user_actor *user, const struct hf_op *op)
 {
   const struct ledger_user *state = user_newest(user);
   if (op->command.type == LEDGER_T_UNBLOCK)
     return ledger_user_block(state, op->command.ref) != NULL;
   return ledger_user_hold(state, op->command.ref) != NULL;
+}
+
+/* If it is not open any more when the op's turn comes, an earlier member of its group resolved it. */
+static bool will_be_resolved(struct hf_op *op)
+{
+  op->command.fate = LEDGER_FATE_RESOLVED;
+  return true;
 }
 
 /* False: a read is under way, or the op is parked behind another reversal. */
@@ -54,13 +71,13 @@ static bool prepare_one(rt_ctx *ctx, struct user_actor *user, struct hf_op *op, 
   case LEDGER_T_CAPTURE:
   case LEDGER_T_VOID:
     if (is_open(user, op))
-      return true;
+      return will_be_resolved(op);
     request = store_request_new(STORE_GET_HOLD);
     request->get_hold.id = op->command.ref;
     return lookup_start(ctx, user, op, request);
   case LEDGER_T_UNBLOCK:
     if (is_open(user, op))
-      return true;
+      return will_be_resolved(op);
     request = store_request_new(STORE_GET_BLOCK);
     request->get_block.id = op->command.ref;
     return lookup_start(ctx, user, op, request);
@@ -96,6 +113,15 @@ static bool take_original(struct hf_op *op, const struct store_request *request)
         !hf_amount_add(*reversed, known->reversals[i].amount, reversed))
       return false;
   return op->original->first.op_index == 0 && *reversed <= op->original->first.amount;
+}
+
+/* What the store knows and this loop does not, it learns within a heartbeat: the client asks again. */
+static enum hf_error take_assets(const rt_ctx *ctx, struct hf_op *op,
+                                 const struct store_request *request)
+{
+  op->looked_up = false; /* what else was read was read before this */
+  op->assets_read = request->catalog.assets_count <= catalog_assets_count(catalog_of(ctx));
+  return op->assets_read ? HF_OK : HF_E_UNAVAILABLE;
 }
 
 /* A key that settled here is not in the journal: the database has gone back, to a backup or to a
@@ -158,16 +184,18 @@ void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request
     user_progress(ctx, user);
     return;
   }
-  bool sound = true;
+  enum hf_error error = HF_OK;
   if (request->kind == STORE_GET_OP)
-    sound = take_original(op, request);
+    error = take_original(op, request) ? HF_OK : HF_E_INTERNAL;
+  else if (request->kind == STORE_CATALOG)
+    error = take_assets(ctx, op, request);
   else if (request->kind == STORE_GET_HOLD)
     take_hold(ctx, op, request);
   else
     take_block(op, request);
   store_request_free(request);
-  if (!sound)
-    user_finish_all(ctx, user, head, HF_E_INTERNAL);
+  if (error != HF_OK)
+    user_finish_all(ctx, user, head, error);
   else if (user->state == USER_READY)
     user_run(ctx, user, head);
   else

@@ -138,7 +138,7 @@ static void op_back(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 {
   hf_count(ctx, HF_M_OP_RESTAGED, 1);
   op->state = OP_NEW;
-  op->looked_up = false;
+  op->looked_up = op->assets_read = false;
   user_recover(ctx, user, false);
   if (op->group_head == NULL)
     user_retry(ctx, user, op);
@@ -206,13 +206,10 @@ static void peek_settled(rt_ctx *ctx, struct user_actor *user, struct hf_peek *p
   peek->error = peek->unit.status == STORE_OK        ? HF_OK
                 : peek->unit.status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME
                                                      : HF_E_UNAVAILABLE;
-  if (peek->unit.status == STORE_OK) {
+  if (peek->unit.status == STORE_OK)
     user->committed.status = peek->status;
-    if (user->work->staged != NULL)
-      user->work->staged->status = peek->status;
-  } else {
+  else
     user_recover(ctx, user, true);
-  }
   peek->version = user->committed.version;
   rt_reply(ctx, peek->asker, peek->corr, HF_PEEK_DONE, &peek, sizeof peek);
 }

@@ -16,7 +16,7 @@ static struct ledger_result *scratch_of(const rt_ctx *ctx)
   return rt_local(ctx, HF_LOCAL_SCRATCH);
 }
 
-static void staged_begin(struct user_actor *user)
+void user_staged_begin(struct user_actor *user)
 {
   if (user->work->staged != NULL)
     return;
@@ -234,6 +234,10 @@ static void group_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *head
   struct hf_op *refused = group_spoiled(head), *first = NULL, *last = NULL;
   if (refused == NULL)
     refused = group_stage(ctx, user, head);
+  if (refused != NULL && refused->state != OP_DONE && user_asset_in_doubt(ctx, refused)) {
+    user_read_assets(ctx, user, refused);
+    return;
+  }
   if (refused != NULL)
     group_refuse(ctx, user, head, refused);
   if (refused != NULL && !is_outcome(refused->error)) {
@@ -299,7 +303,7 @@ void user_expire(rt_ctx *ctx, struct user_actor *user)
     op->command.asset = hold->asset;
     op->command.asset_known = true;
     memcpy(op->command.actor, "system", sizeof "system");
-    staged_begin(user);
+    user_staged_begin(user);
     CHECK(op_judge(ctx, user, op) && op->error == HF_OK);
     op_persist(ctx, user, op);
   }
@@ -368,12 +372,14 @@ void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   }
   if (!user_prepare(ctx, user, op))
     return;
-  staged_begin(user);
+  user_staged_begin(user);
   if (op->group_next != NULL)
     group_judge(ctx, user, op);
-  else if (op_judge(ctx, user, op))
-    op_persist(ctx, user, op);
-  else
+  else if (!op_judge(ctx, user, op))
     user_finish(ctx, user, op, op->error);
+  else if (user_asset_in_doubt(ctx, op))
+    user_read_assets(ctx, user, op);
+  else
+    op_persist(ctx, user, op);
   user_staged_drop(user);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "actors/cluster/cluster.h"
 #include "tests/sim/actor_fixture.h"
 
 #define GRANTS_MAX 1024u
@@ -88,12 +89,54 @@ static void test_capture_when_the_user_never_rests_then_it_finds_the_hold(void *
   fixture_free(fixture);
 }
 
+/* Another node may have reversed the op between the look-up and the taking over: it is looked up
+ * again. Here the partition's tenure moves as it does then. */
+static void test_reversal_when_the_tenure_moves_then_the_original_is_read_again(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){.loops = 1});
+  hf_id user = fixture_user(fixture, "a");
+  (void)state;
+  hf_id grant = must(fixture, fixture_op(fixture, user, LEDGER_T_GRANT, 1000, NULL)).op;
+  struct fixture_ask *ask =
+    fixture_submit(fixture, 0, fixture_op_ref(fixture, user, LEDGER_T_REVERSE, grant, 600, NULL));
+  while (fixture->reads[STORE_GET_OP] == 0)
+    fixture_step(fixture);
+  struct cluster *cluster = rt_local(fixture->loops[0], HF_LOCAL_CLUSTER);
+  cluster->places[hf_id_partition(user, fixture->config.partition_bits)].tenure++;
+  assert_int_equal(fixture_outcome(fixture, ask).error, HF_OK);
+  assert_int_equal(fixture->reads[STORE_GET_OP], 2);
+  fixture_free(fixture);
+}
+
+/* What was judged before another writer came is handed back, however late it arrives. */
+static void test_unit_when_of_another_tenure_then_not_taken(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){.loops = 1});
+  struct store_row row = {.table = STORE_T_USER, .action = STORE_UPDATE};
+  struct store_unit unit = {.rows = &row, .rows_count = 1};
+  hf_id user = fixture_user(fixture, "a");
+  (void)state;
+  row.user = (struct store_user_row){.id = user, .status = LEDGER_CLOSED};
+  unit.user = user;
+  unit.partition = hf_id_partition(user, fixture->config.partition_bits);
+  unit.tenure = 1; /* an embedded store is in its tenure 0 for ever */
+  uint64_t commits = fixture->commits;
+  rt_id store = hf_loop_actor(HF_KIND_STORE, 0);
+  struct fixture_ask *ask = fixture_send(fixture, 0, store, HF_PERSIST, &unit);
+  assert_ptr_equal(fixture_take(fixture, ask), &unit);
+  assert_int_equal(unit.status, STORE_UNAVAILABLE);
+  assert_int_equal(fixture->commits, commits);
+  fixture_free(fixture);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_transfer_when_the_payee_has_no_room_then_the_payer_has_it_back),
     cmocka_unit_test(test_status_when_closed_and_restarted_then_nothing_is_taken),
     cmocka_unit_test(test_capture_when_the_user_never_rests_then_it_finds_the_hold),
+    cmocka_unit_test(test_reversal_when_the_tenure_moves_then_the_original_is_read_again),
+    cmocka_unit_test(test_unit_when_of_another_tenure_then_not_taken),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

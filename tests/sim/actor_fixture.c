@@ -92,6 +92,7 @@ static void catalog_read(struct fixture *fixture, struct store_request *request)
 static void store_execute(struct store_engine *engine, struct store_request *request)
 {
   struct fixture *fixture = of_engine(engine);
+  fixture->reads[request->kind]++;
   if (fixture->down)
     request->status = STORE_UNAVAILABLE;
   else if (request->kind == STORE_OPEN_PARTITION && fixture->broken_status != STORE_OK &&

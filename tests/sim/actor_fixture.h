@@ -63,6 +63,7 @@ struct fixture {
   unsigned assets_hidden; /* so many of the last assets no read of the catalogue tells */
   bool assets_torn;       /* nor the first one */
   uint64_t commits;
+  uint64_t reads[STORE_LEASE + 1u]; /* by kind */
 };
 
 struct fixture *fixture_new(struct fixture_config config);

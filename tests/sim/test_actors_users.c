@@ -99,6 +99,23 @@ static void test_group_when_one_is_refused_then_none_and_remembered(void **state
   fixture_free(fixture);
 }
 
+static void test_group_when_two_members_void_one_hold_then_it_is_told_resolved(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  struct outcome outcomes[2];
+  struct group group = {0};
+  (void)state;
+  hf_id user = fixture_user(fixture, "a");
+  must(fixture, OP(GRANT, 100, NULL));
+  hf_id hold = must(fixture, OP(HOLD, 40, NULL)).op;
+  group_add(&group, fixture_op_ref(fixture, user, LEDGER_T_VOID, hold, 0, "v1"));
+  group_add(&group, fixture_op_ref(fixture, user, LEDGER_T_VOID, hold, 0, "v2"));
+  group_do(fixture, &group, outcomes, 2);
+  assert_int_equal(outcomes[0].error, HF_E_BATCH_ABORTED);
+  assert_string_equal(hf_error_info(outcomes[1].error)->code, "hold_resolved");
+  fixture_free(fixture);
+}
+
 /* A key of the group that is known with another body, or was refused before, stops the others. */
 static void test_group_when_a_key_is_spoiled_then_none_of_the_others(void **state)
 {
@@ -315,6 +332,48 @@ static void test_status_when_closed_and_opened_then_the_rest_of_the_row_stays(vo
     store_request_free(request);
   }
   must(fixture, OP(GRANT, 1, NULL));
+  fixture_free(fixture);
+}
+
+/* What comes behind a change of status is judged by it, though the change is not durable yet; nobody
+ * is refused or served out of turn. */
+static void test_status_when_under_way_then_what_comes_is_judged_by_it(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  struct hf_peek *peek = rt_alloc(sizeof *peek);
+  (void)state;
+  hf_id user = fixture_user(fixture, "a");
+  must(fixture, OP(GRANT, 10, NULL));
+  peek->user = user;
+  peek->status = LEDGER_CLOSED;
+  rt_id actor = hf_user_actor(user, fixture->config.partition_bits);
+  struct fixture_ask *closing = fixture_send(fixture, 0, actor, HF_SET_STATUS, peek);
+  struct fixture_ask *grant = fixture_submit(fixture, 0, OP(GRANT, 1, NULL));
+  struct outcome outcome = fixture_outcome(fixture, grant);
+  assert_string_equal(hf_error_info(outcome.error)->code, "user_closed");
+  peek = fixture_take(fixture, closing);
+  assert_int_equal(peek->error, HF_OK);
+  rt_free(peek);
+  fixture_free(fixture);
+}
+
+static void test_status_when_its_commit_fails_then_what_came_is_judged_without_it(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  struct hf_peek *peek = rt_alloc(sizeof *peek);
+  (void)state;
+  hf_id user = fixture_user(fixture, "a");
+  must(fixture, OP(GRANT, 10, NULL));
+  peek->user = user;
+  peek->status = LEDGER_CLOSED;
+  fixture_fate(fixture, FATE_REFUSED);
+  rt_id actor = hf_user_actor(user, fixture->config.partition_bits);
+  struct fixture_ask *closing = fixture_send(fixture, 0, actor, HF_SET_STATUS, peek);
+  struct fixture_ask *grant = fixture_submit(fixture, 0, OP(GRANT, 1, NULL));
+  peek = fixture_take(fixture, closing);
+  assert_int_equal(peek->error, HF_E_UNAVAILABLE);
+  rt_free(peek);
+  assert_int_equal(fixture_outcome(fixture, grant).error, HF_OK);
   fixture_free(fixture);
 }
 
@@ -545,6 +604,9 @@ int main(void)
     cmocka_unit_test(test_create_when_the_key_repeats_then_the_same_user_or_conflict),
     cmocka_unit_test(test_create_when_the_process_dies_between_the_steps_then_one_user),
     cmocka_unit_test(test_status_when_closed_and_opened_then_the_rest_of_the_row_stays),
+    cmocka_unit_test(test_status_when_under_way_then_what_comes_is_judged_by_it),
+    cmocka_unit_test(test_status_when_its_commit_fails_then_what_came_is_judged_without_it),
+    cmocka_unit_test(test_group_when_two_members_void_one_hold_then_it_is_told_resolved),
     cmocka_unit_test(test_asset_when_answered_then_known_on_every_loop),
     cmocka_unit_test(test_catalog_when_numbers_have_a_gap_then_the_read_fails_until_it_is_whole),
     cmocka_unit_test(test_catalog_when_the_database_went_back_then_it_forgets_what_is_gone),
