@@ -1,4 +1,5 @@
-/* sim_run: runs seeds. See `usage`; without --nodes each seed draws 1 to 5 of them.
+/* ctest: timeout=600
+ * sim_run: runs seeds. See `usage`; without --nodes each seed draws 1 to 5 of them.
  *
  * Workers are processes, each with every N-th seed, so that one that is ended by a CHECK names its
  * seed; the outcome, and the hash over all traces, is the same for any number of them. The last line
@@ -92,8 +93,11 @@ static void work(const struct run *run, unsigned worker, int pipe_end)
 }
 
 struct outcome {
-  struct result *results; /* by index; those that are there have `begins` */
-  uint64_t done, failed;  /* failed: the index of the first, or UINT64_MAX */
+  struct {
+    uint64_t trace;
+    bool done;
+  } * seeds;             /* by index */
+  uint64_t done, failed; /* failed: the index of the first, or UINT64_MAX */
   uint64_t begun[JOBS_MAX];
   char failure[256];
 };
@@ -122,8 +126,8 @@ static void take(const struct run *run, struct outcome *outcome, const struct re
   outcome->begun[result->worker] = result->begins ? result->index : UINT64_MAX;
   if (result->begins)
     return;
-  outcome->results[result->index] = *result;
-  outcome->results[result->index].begins = true;
+  outcome->seeds[result->index].trace = result->trace;
+  outcome->seeds[result->index].done = true;
   outcome->done++;
   if (result->failure[0] != '\0')
     outcome_fail(outcome, result->index, result->failure);
@@ -131,12 +135,11 @@ static void take(const struct run *run, struct outcome *outcome, const struct re
 }
 
 /* Nobody works on a seed before the first that failed. */
-static bool is_decided(const struct run *run, const struct outcome *outcome)
+static bool is_decided(const struct outcome *outcome)
 {
   for (uint64_t i = 0; i < outcome->failed && outcome->failed != UINT64_MAX; i++)
-    if (!outcome->results[i].begins)
+    if (!outcome->seeds[i].done)
       return false;
-  (void)run;
   return outcome->failed != UINT64_MAX;
 }
 
@@ -151,7 +154,7 @@ static void collect(const struct run *run, struct outcome *outcome, int pipe_end
     if (size != (ssize_t)sizeof result)
       break;
     take(run, outcome, &result);
-    if (is_decided(run, outcome))
+    if (is_decided(outcome))
       for (unsigned i = 0; i < run->options.jobs; i++)
         (void)kill(workers[i], SIGKILL);
   }
@@ -160,7 +163,7 @@ static void collect(const struct run *run, struct outcome *outcome, int pipe_end
 /* What ended a worker is the failure of the seed that it had begun. */
 static void bury(const struct run *run, struct outcome *outcome, const pid_t *workers)
 {
-  bool decided = is_decided(run, outcome);
+  bool decided = is_decided(outcome);
   for (unsigned i = 0; i < run->options.jobs; i++) {
     int status = 0;
     char why[80];
@@ -219,14 +222,14 @@ static int report(const struct run *run, const struct outcome *outcome)
     printf("\r\x1b[K");
   if (outcome->failed != UINT64_MAX) {
     uint64_t seed = run->seeds[outcome->failed];
-    printf("seed %llu FAILED: %s\nagain: sim_run --seed %llu --ops %llu --nodes %llu --verbose\n",
+    printf("seed %llu FAILED: %s\nagain: ./dev sim --seed %llu --ops %llu --nodes %llu --verbose\n",
            (unsigned long long)seed, outcome->failure, (unsigned long long)seed,
            (unsigned long long)run->options.ops, (unsigned long long)run->options.nodes);
     return 1;
   }
   for (uint64_t i = 0; i < run->seeds_count; i++)
-    if (outcome->results[i].begins)
-      trace = (trace << 1 | trace >> 63) ^ outcome->results[i].trace;
+    if (outcome->seeds[i].done)
+      trace = (trace << 1 | trace >> 63) ^ outcome->seeds[i].trace;
   printf("seeds %llu ok trace %016llx\n", (unsigned long long)outcome->done,
          (unsigned long long)trace);
   return 0;
@@ -322,13 +325,13 @@ int main(int argc, char **argv)
   if (run.options.seconds > 0)
     run.end = time(NULL) + (time_t)run.options.seconds;
   struct outcome outcome = {.failed = UINT64_MAX};
-  outcome.results = rt_alloc((run.seeds_count + 1u) * sizeof *outcome.results);
+  outcome.seeds = rt_alloc((run.seeds_count + 1u) * sizeof *outcome.seeds);
   int code = 2;
   if (run.options.verbose ? run_here(&run, &outcome) : run_workers(&run, &outcome))
     code = report(&run, &outcome);
   else
     perror("sim_run");
-  rt_free(outcome.results);
+  rt_free(outcome.seeds);
   rt_free(run.seeds);
   return code;
 }
