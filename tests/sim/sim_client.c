@@ -7,6 +7,8 @@
 #include "tests/sim/sim.h"
 
 #define TICK_US 2000u
+#define RETRY_US 25000u
+#define RETRIES_PATIENT 16u
 #define OP_TWISTED 1u /* hf_op.index of an op whose body is not its key's */
 
 struct sim_node *sim_node_of(const rt_ctx *ctx)
@@ -322,7 +324,8 @@ static void request_answered(struct sim_world *world, struct hf_op *op)
   for (struct hf_op *member = op; member != NULL; member = member->group_next)
     retry = retry || hf_error_info(member->error)->retryable;
   if (retry) {
-    request_wait(world, request, world->now_us + sim_rand(world) % 50000u);
+    unsigned patience = request->sends < RETRIES_PATIENT ? request->sends : RETRIES_PATIENT;
+    request_wait(world, request, world->now_us + sim_rand(world) % (RETRY_US * patience));
   } else {
     for (struct hf_op *member = op; member != NULL; member = member->group_next) {
       request_final(world, member->owner, member);
