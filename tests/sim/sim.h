@@ -182,6 +182,7 @@ struct sim_world {
   uint64_t lease_us;
   uint64_t incarnation; /* of a shared store; moves when that starts anew */
   unsigned stuck; /* per thousand requests to a shared store, and answers: they come much later */
+  uint64_t outage_us; /* until then the store answers nobody */
   uint64_t harmed_us; /* until then nodes and links were harmed: not all can be reached */
   unsigned partition_bits;
   struct sim_store store;
@@ -218,8 +219,10 @@ struct sim_world {
   hf_id ops[256]; /* applied ops, to be reversed */
   unsigned op_users[256];
   unsigned ops_count;
+  hf_id *credited; /* transfers that the store has as credited */
+  size_t credited_count, credited_room;
   unsigned views_checked, forwarded, peeks_checked, keys_checked, models_checked, statuses_set;
-  uint64_t crashes, sleeps, leaves, links_broken, overloaded, loads;
+  uint64_t crashes, sleeps, leaves, outages, links_broken, overloaded, loads;
   char failure[512]; /* "" while all is well */
 };
 
@@ -258,6 +261,7 @@ void sim_keys_end(struct sim_world *world);
 /* After each commit, and before anybody is told of it. */
 void sim_log_commit(struct sim_world *world, const struct store_request *request);
 void sim_log_deinit(struct sim_world *world);
+bool sim_log_credited(const struct sim_world *world, hf_id transfer);
 /* Some client was told that the request is applied, or refused. */
 void sim_log_shown(struct sim_world *world, const struct sim_request *request);
 /* The status that a user has after the first `count` records. */

@@ -265,6 +265,9 @@ static void final_check(struct sim_world *world, const struct sim_request *reque
   if (op->error != HF_OK && kept && request->group == 1u && request->refused != 1)
     sim_fail(world, "the refusal of request %u (%s) is not durable", request->number,
              hf_error_info(op->error)->code);
+  if (op->error == HF_OK && request->type == LEDGER_T_TRANSFER &&
+      !sim_log_credited(world, hf_op_id(op)))
+    sim_fail(world, "transfer %u was acknowledged and is not credited", request->number);
   sim_log_shown(world, request);
 }
 

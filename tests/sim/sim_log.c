@@ -44,6 +44,23 @@ static struct sim_request *request_take(struct sim_world *world, const struct si
   return request;
 }
 
+static void credited_add(struct sim_world *world, hf_id transfer)
+{
+  if (world->credited_count == world->credited_room) {
+    world->credited_room = world->credited_room == 0 ? 64u : 2u * world->credited_room;
+    world->credited = rt_realloc(world->credited, world->credited_room * sizeof *world->credited);
+  }
+  world->credited[world->credited_count++] = transfer;
+}
+
+bool sim_log_credited(const struct sim_world *world, hf_id transfer)
+{
+  for (size_t i = world->credited_count; i-- > 0;)
+    if (world->credited[i] == transfer)
+      return true;
+  return false;
+}
+
 static void unit_log(struct sim_world *world, const struct store_unit *unit)
 {
   hf_id id = unit->entries_count > 0 ? unit->entries[0].user : unit->user;
@@ -57,6 +74,8 @@ static void unit_log(struct sim_world *world, const struct store_unit *unit)
     record->entries = unit->entries_count;
     record->recorded_us = first->recorded_us;
     user->version += unit->entries_count;
+    if (first->type == LEDGER_T_CREDIT)
+      credited_add(world, first->ref);
     if (request != NULL)
       request->applied++;
   } else if (unit->has_outcome) {
@@ -100,6 +119,7 @@ void sim_log_deinit(struct sim_world *world)
     rt_free(world->users[i].records);
     rt_free(world->users[i].seen);
   }
+  rt_free(world->credited);
 }
 
 unsigned sim_log_status(const struct sim_user *user, size_t count)

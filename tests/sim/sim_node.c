@@ -266,11 +266,18 @@ static void harm(struct sim_world *world, void *arg)
     return;
   unsigned one = (unsigned)(sim_chaos(world) % world->nodes_count);
   unsigned two = (unsigned)(sim_chaos(world) % world->nodes_count);
-  switch (sim_chaos(world) % 4u) {
+  switch (sim_chaos(world) % 9u) {
   case 0:
-    sim_links_break(world);
+    world->outage_us = world->now_us + sim_chaos(world) % (2u * world->lease_us);
+    world->outages++;
+    sim_harmed(world, world->outage_us);
     break;
   case 1:
+  case 2:
+    sim_links_break(world);
+    break;
+  case 3:
+  case 4:
     world->cut_us[one][two] = world->cut_us[two][one] =
       world->now_us + sim_chaos(world) % (2u * world->lease_us);
     sim_harmed(world, world->cut_us[one][two]);
@@ -291,6 +298,7 @@ void sim_nodes_heal(struct sim_world *world)
 {
   world->healing = true;
   world->harmed_us = world->now_us;
+  world->outage_us = 0;
   memset(world->cut_us, 0, sizeof world->cut_us);
   for (unsigned i = 0; i < world->nodes_count; i++) {
     struct sim_node *node = &world->nodes[i];

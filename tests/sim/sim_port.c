@@ -220,7 +220,7 @@ static void arrive_other(struct sim_world *world, struct flight *flight)
 static void arrive(struct sim_world *world, void *arg)
 {
   struct flight *flight = arg;
-  bool cut = flight->node->cut_us > world->now_us;
+  bool cut = flight->node->cut_us > world->now_us || world->outage_us > world->now_us;
   if (cut && flight->copy != NULL) {
     copy_free(flight->copy);
     flight->copy = NULL;

@@ -8,7 +8,8 @@ static struct sim_store *of(struct store_engine *engine)
 
 static bool hit(struct sim_store *store, unsigned per_thousand)
 {
-  bool yes = driver_sim_rand(store->driver) % 1000u < per_thousand;
+  bool yes = driver_sim_rand(store->driver) % 1000u < per_thousand ||
+             store->world->outage_us > store->world->now_us;
   store->injected += yes;
   return yes;
 }

@@ -56,7 +56,7 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
     world->requests_max = 4u * ops;
     world->pace = (40u + (unsigned)(sim_rand(world) % 60u)) / world->nodes_count;
   }
-  world->inflight_max = (world->nodes_count > 1u ? 60u : 1u) + (unsigned)(sim_rand(world) % 60u);
+  world->inflight_max = (world->nodes_count > 1u ? 120u : 1u) + (unsigned)(sim_rand(world) % 60u);
   if (sim_chance(world, 200)) /* more than the clients can fill, or nobody else would get to ask */
     world->overflow_max =
       2u * SIM_USERS_MAX + world->inflight_max + (unsigned)(sim_rand(world) % 16u);
@@ -119,6 +119,10 @@ static void phase_one(struct sim_world *world)
     uint64_t until_us = world->now_us + slice_us;
     run_until(world, all_made, until_us);
     wall_jump(world);
+    if (alone && sim_chance(world, 200)) {
+      world->outage_us = world->now_us + sim_rand(world) % 2000000u;
+      world->outages++;
+    }
     if (i < crashes) {
       sim_node_crash(&world->nodes[0]);
       sim_node_up(&world->nodes[0]);
@@ -162,18 +166,19 @@ static void phase_two(struct sim_world *world)
 
 static void report(const struct sim_world *world)
 {
-  printf(
-    "seed %llu: nodes %u, loops %u, users %u, requests %u, crashes %llu, sleeps %llu, leaves "
-    "%llu, links %llu broken %llu, commits %llu, faults %llu, views %u, elsewhere %u, statuses "
-    "%u, peeks %u, keys %u, models %u, cap %u, loads %llu, overloaded %llu, %llu virtual ms\n",
-    (unsigned long long)world->seed, world->nodes_count, world->loops, world->users_count,
-    world->requests_count, (unsigned long long)world->crashes, (unsigned long long)world->sleeps,
-    (unsigned long long)world->leaves, (unsigned long long)world->links_opened,
-    (unsigned long long)world->links_broken, (unsigned long long)world->store.commits,
-    (unsigned long long)world->store.injected, world->views_checked, world->forwarded,
-    world->statuses_set, world->peeks_checked, world->keys_checked, world->models_checked,
-    world->live_actors_max, (unsigned long long)world->loads, (unsigned long long)world->overloaded,
-    (unsigned long long)(world->now_us / 1000u));
+  printf("seed %llu: nodes %u, loops %u, users %u, requests %u, crashes %llu, sleeps %llu, leaves "
+         "%llu, outages %llu, links %llu broken %llu, commits %llu, faults %llu, views %u, "
+         "elsewhere %u, statuses "
+         "%u, peeks %u, keys %u, models %u, cap %u, loads %llu, overloaded %llu, %llu virtual ms\n",
+         (unsigned long long)world->seed, world->nodes_count, world->loops, world->users_count,
+         world->requests_count, (unsigned long long)world->crashes,
+         (unsigned long long)world->sleeps, (unsigned long long)world->leaves,
+         (unsigned long long)world->outages, (unsigned long long)world->links_opened,
+         (unsigned long long)world->links_broken, (unsigned long long)world->store.commits,
+         (unsigned long long)world->store.injected, world->views_checked, world->forwarded,
+         world->statuses_set, world->peeks_checked, world->keys_checked, world->models_checked,
+         world->live_actors_max, (unsigned long long)world->loads,
+         (unsigned long long)world->overloaded, (unsigned long long)(world->now_us / 1000u));
 }
 
 static uint64_t world_free(struct sim_world *world, char failure[512])
