@@ -49,7 +49,7 @@
   X(pg_lock_timeout_ms, "pg-lock-timeout-ms", NUMBER, "3000", 10, 3600000, "all",                  \
     "PostgreSQL: the server ends a wait for a lock then")                                          \
   X(lease_ms, "lease-ms", NUMBER, "5000", 500, 600000, "serve import",                             \
-    "PostgreSQL: a silent node's partitions are taken over within that time; the same on all")     \
+    "PostgreSQL: when this node is silent, its partitions are taken over within that time")        \
   X(own, "own", TEXT, "auto", 0, 0, "serve import",                                                \
     "PostgreSQL: auto: a fair share of the partitions; none: only pass requests on")               \
   X(node_listen, "node-listen", TEXT, "127.0.0.1:0", 0, 0, "serve import",                         \

@@ -153,6 +153,7 @@ static void beat_start(rt_ctx *ctx, struct keeper *keeper)
   struct store_request *request = store_request_new(STORE_LEASE);
   struct store_node *self = &request->lease.self;
   self->id = setup->node;
+  self->lease_us = setup->lease_us;
   self->takes = keeper_takes(keeper);
   for (size_t i = 0;
        i < STORE_ADDRESS_MAX && setup->node_address != NULL && setup->node_address[i] != '\0'; i++)
@@ -220,7 +221,10 @@ static void beat_worked(rt_ctx *ctx, struct keeper *keeper, const struct store_l
     keeper_log(keeper, 6, "the store takes heartbeats again");
   keeper->failing = keeper->bare = false;
   if (!lease->member) {
-    buried(ctx, keeper);
+    if (lease->join)
+      keeper_log(keeper, 4, "as many nodes as may share a database are there: this one waits");
+    else
+      buried(ctx, keeper);
     return;
   }
   keeper->member = true;

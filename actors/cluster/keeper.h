@@ -1,8 +1,9 @@
 /* keeper.h - what loop 0's keeper knows of the nodes and does about the partitions. Internal.
  *
  * The plan (keeper_plan.c) is pure: from what the last heartbeat told to what the next one does.
- * Time: monotonic microseconds of this process. A node that is heard of counts from when this node
- * saw its beat move, never from a clock of its own. */
+ * Time: monotonic microseconds of this process. Another node is silent for as long as this one has
+ * watched its beat stand still: neither a clock of that node counts, nor a time in which this one
+ * could not look, as in an outage of the database, which silences all of them. */
 #ifndef HOLDFAST_KEEPER_H
 #define HOLDFAST_KEEPER_H
 
@@ -15,10 +16,11 @@
  * or 6 % of true time for each. */
 #define KEEPER_SURE 700u
 #define KEEPER_DEAD 800u
-#define KEEPER_SLOW 500u /* a node that is silent so long is left no partitions */
-#define KEEPER_BEAT 100u /* between two heartbeats */
-#define KEEPER_SOON 10u  /* before one that has something to do */
-#define KEEPER_WAIT 100u /* of one for a lock */
+#define KEEPER_SLOW 500u   /* a node that is silent so long is left no partitions */
+#define KEEPER_BEAT 100u   /* between two heartbeats */
+#define KEEPER_SOON 10u    /* before one that has something to do */
+#define KEEPER_WAIT 100u   /* of one for a lock */
+#define KEEPER_GLANCE 150u /* of the time between two looks, what counts as watched */
 
 enum keep_state {
   KEEP_NOT,       /* not this node's */
@@ -39,7 +41,8 @@ struct keep {       /* a partition */
 
 struct watch { /* another node */
   struct store_node node;
-  uint64_t moved_us; /* when its beat was seen to move */
+  uint64_t silent_us; /* for how long its beat was watched standing still, until ... */
+  uint64_t seen_us;   /* ... it was looked at last */
 };
 
 struct keeper { /* of loop 0, on a shared store */

@@ -4,6 +4,14 @@
 
 /* ---- the other nodes ------------------------------------------------------------------------- */
 
+/* What of the time since the last look at it counts as watched. */
+static uint64_t glance_us(const struct keeper *keeper, const struct watch *watch, uint64_t now_us)
+{
+  uint64_t most_us = keeper_share_us(keeper, KEEPER_GLANCE);
+  CHECK(now_us >= watch->seen_us);
+  return now_us - watch->seen_us < most_us ? now_us - watch->seen_us : most_us;
+}
+
 void keeper_watch(struct keeper *keeper, const struct store_node *nodes, size_t count,
                   uint64_t now_us)
 {
@@ -13,21 +21,30 @@ void keeper_watch(struct keeper *keeper, const struct store_node *nodes, size_t 
     if (nodes[i].id == keeper->setup->node)
       continue;
     struct watch *watch = &seen[seen_count++];
-    *watch = (struct watch){.node = nodes[i], .moved_us = now_us};
-    for (unsigned j = 0; j < keeper->watches_count; j++)
-      if (keeper->watches[j].node.id == nodes[i].id &&
-          keeper->watches[j].node.beat == nodes[i].beat)
-        watch->moved_us = keeper->watches[j].moved_us;
+    *watch = (struct watch){.node = nodes[i], .seen_us = now_us};
+    for (unsigned j = 0; j < keeper->watches_count; j++) {
+      const struct watch *before = &keeper->watches[j];
+      if (before->node.id == nodes[i].id && before->node.beat == nodes[i].beat)
+        watch->silent_us = before->silent_us + glance_us(keeper, before, now_us);
+    }
   }
   keeper->watches_count = seen_count;
   for (unsigned i = 0; i < seen_count; i++)
     keeper->watches[i] = seen[i];
 }
 
-static uint64_t silent_us(const struct watch *watch, uint64_t now_us)
+/* One whose beat had moved when it was last looked at is not silent, however long ago that is. */
+static uint64_t silent_us(const struct keeper *keeper, const struct watch *watch, uint64_t now_us)
 {
-  CHECK(now_us >= watch->moved_us);
-  return now_us - watch->moved_us;
+  return watch->silent_us == 0 ? 0 : watch->silent_us + glance_us(keeper, watch, now_us);
+}
+
+/* For so many thousandths of the other node's own lease: that is what its memory is good for. */
+static bool is_silent(const struct keeper *keeper, const struct watch *watch, unsigned thousandths,
+                      uint64_t now_us)
+{
+  uint64_t lease_us = watch->node.lease_us > 0 ? watch->node.lease_us : keeper->setup->lease_us;
+  return silent_us(keeper, watch, now_us) >= lease_us * thousandths / 1000u;
 }
 
 /* The process that holds the data folder is this one: an earlier life of it beats no more. */
@@ -39,8 +56,7 @@ static bool is_former(const struct keeper *keeper, uint64_t id)
 
 static bool is_dead(const struct keeper *keeper, const struct watch *watch, uint64_t now_us)
 {
-  return is_former(keeper, watch->node.id) ||
-         silent_us(watch, now_us) >= keeper_share_us(keeper, KEEPER_DEAD);
+  return is_former(keeper, watch->node.id) || is_silent(keeper, watch, KEEPER_DEAD, now_us);
 }
 
 static bool is_dead_owner(const struct keeper *keeper, uint64_t owner, uint64_t now_us)
@@ -59,8 +75,8 @@ static unsigned takers(const struct keeper *keeper, uint64_t now_us, unsigned *r
   unsigned count = keeper_takes(keeper), rank = 0;
   for (unsigned i = 0; i < keeper->watches_count; i++) {
     const struct watch *watch = &keeper->watches[i];
-    bool slow = silent_us(watch, now_us) >= keeper_share_us(keeper, KEEPER_SLOW);
-    if (!watch->node.takes || slow || is_former(keeper, watch->node.id))
+    if (!watch->node.takes || is_silent(keeper, watch, KEEPER_SLOW, now_us) ||
+        is_former(keeper, watch->node.id))
       continue;
     count++;
     rank += watch->node.id < keeper->setup->node;

@@ -305,16 +305,18 @@ struct store_partition { /* OPEN_PARTITION: where a partition's writer goes on *
 #define STORE_NODES_MAX 64u
 #define STORE_ADDRESS_MAX 128u
 struct store_node {
-  uint64_t id;   /* random, > 0, <= INT64_MAX: of one data folder, which one process holds */
-  uint64_t beat; /* grows with each heartbeat, and no value comes twice, whoever was buried */
-  bool takes;    /* it takes partitions; a stateless node does not */
+  uint64_t id;       /* random, > 0, <= INT64_MAX: of one data folder, which one process holds */
+  uint64_t beat;     /* grows with each heartbeat, and no value comes twice, whoever was buried */
+  uint64_t lease_us; /* its own, by which others judge its silence: nodes may have different ones
+                        while that option is changed; 0: an older program's, which did not say */
+  bool takes;        /* it takes partitions; a stateless node does not */
   char address[STORE_ADDRESS_MAX + 1]; /* HOST:PORT of its node listener */
 };
 struct store_lease {
-  struct store_node self;    /* beat: out */
-  bool join;                 /* make the node's row, or take an old one of this id over; else a row
-                             that is gone is not made again */
-  size_t buried_count;       /* nodes that are dead unless their beat has moved: their rows go, */
+  struct store_node self; /* beat: out */
+  bool join;              /* make the node's row, or take an old one of this id over, unless there
+                             are STORE_NODES_MAX others; else a row that is gone is not made again */
+  size_t buried_count;    /* nodes that are dead unless their beat has moved: their rows go, */
   struct store_node *buried; /* their partitions are free, their sessions are ended */
   size_t released_count;
   uint32_t *released; /* partitions of this node that are free from now on */
@@ -322,7 +324,8 @@ struct store_lease {
   uint32_t *claimed;    /* taken if free */
   uint64_t patience_us; /* it waits for no lock longer; 0: as long as the store's sessions do */
   /* out */
-  bool member; /* false: the others have buried this node; nothing was done */
+  bool member; /* false: the others have buried this node, or there are too many of them; nothing
+                  was done */
   size_t nodes_count;
   struct store_node *nodes;  /* by id */
   uint64_t *owners;          /* by partition: the id of its node, 0 for none */

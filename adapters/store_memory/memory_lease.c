@@ -60,7 +60,7 @@ void memory_lease(struct memory_store *store, struct store_request *request)
   struct store_node *node = node_find(store, lease->self.id);
 
   CHECK(lease->self.id > 0);
-  lease->member = node != NULL || lease->join;
+  lease->member = node != NULL || (lease->join && store->nodes_count < STORE_NODES_MAX);
   if (!lease->member)
     return;
   if (node == NULL)

@@ -52,6 +52,9 @@ static void add_own(struct lease *lease, struct pg_round *round, const struct st
   pg_arg_text(round, wish->self.address, strlen(wish->self.address));
   pg_arg_bool(round, wish->self.takes);
   pg_arg_int8(round, (int64_t)pg_clock_us());
+  pg_arg_int8(round, (int64_t)wish->self.lease_us);
+  if (wish->join)
+    pg_arg_int4(round, (int32_t)STORE_NODES_MAX);
 }
 
 static void add_burials(struct lease *lease, struct pg_round *round, const struct store_lease *wish)
@@ -108,6 +111,8 @@ static void take_nodes(struct pg_rows *rows, struct store_request *request)
     pg_get_chars(rows, 1, node->address, sizeof node->address);
     node->takes = pg_get_bool(rows, 2);
     node->beat = pg_get_unsigned(rows, 3, INT64_MAX);
+    if (!pg_is_null(rows, 4))
+      node->lease_us = pg_get_unsigned(rows, 4, INT64_MAX);
     rows->corrupt = rows->corrupt || node->id == 0; /* nobody's: an owner of 0 is none */
   }
   request->lease.nodes = nodes;

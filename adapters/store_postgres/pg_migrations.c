@@ -300,15 +300,16 @@ static const char EARNINGS_3[] =
   "CREATE INDEX IF NOT EXISTS idx_user_earnings_retry "
   "ON user_earnings(retry_count,last_sync_attempt) WHERE sync_status='failed';";
 
-/* ---- 4: how far a replica is is told by a heartbeat ------------------------------------------ */
+/* ---- 4: heartbeats tell how far a replica is, and by which lease their node lives ------------- */
 
-static const char BEATS_4[] = "ALTER TABLE nodes ADD COLUMN sent_us bigint;";
+static const char BEATS_4[] =
+  "ALTER TABLE nodes ADD COLUMN sent_us bigint,ADD COLUMN lease_us bigint;";
 
 const struct pg_migration pg_migrations[] = {
   {"journal, users, names, holds, catalogue, nodes", {META_1, JOURNAL_1, ROWS_1, CATALOG_1}},
   {"projections and the journal for people", {PROJECTIONS_2, DECODER_2, ENTRY_2, VIEWS_2}},
   {"user_earnings with its synchronisation columns", {EARNINGS_3}},
-  {"heartbeats say when they were sent", {BEATS_4}},
+  {"heartbeats say when they were sent, and by which lease", {BEATS_4}},
 };
 const unsigned pg_migrations_count = sizeof pg_migrations / sizeof pg_migrations[0];
 

@@ -71,6 +71,14 @@
 #define PG_SQL_INCARNATION                                                                         \
   "hashtextextended(left(pg_walfile_name(pg_current_wal_lsn()),8)||' '||"                          \
   "extract(epoch FROM pg_postmaster_start_time()),0)&9223372036854775807"
+/* $6: as many others as there may be. */
+#define PG_SQL_LEASE_JOIN                                                                          \
+  "INSERT INTO nodes(id,address,takes,beat,beaten_at,sent_us,lease_us) "                           \
+  "SELECT $1::bigint,$2::text,$3::boolean,nextval('node_beats'),clock_timestamp(),$4::bigint,"     \
+  "$5::bigint WHERE (SELECT count(*) FROM nodes WHERE id<>$1)<$6::integer ON CONFLICT (id) "       \
+  "DO UPDATE SET address=excluded.address,takes=excluded.takes,beat=excluded.beat,"                \
+  "beaten_at=excluded.beaten_at,sent_us=excluded.sent_us,lease_us=excluded.lease_us RETURNING "    \
+  "beat"
 /* $2, $3: ids and beats. Sessions are named after their node; a role ends its own only. */
 #define PG_SQL_LEASE_BURY                                                                          \
   "WITH dead AS (DELETE FROM nodes n USING unnest($2::bigint[],$3::bigint[]) d(id,beat) "          \
@@ -148,19 +156,16 @@
   X(PARTITION_TAKE, PG_SQL_PARTITION_TAKE)                                                         \
   X(LEASE_ORDER, "SELECT pg_advisory_xact_lock(1213156420,1)")                                     \
   X(LEASE_PATIENCE, "SELECT set_config('lock_timeout',$1,true)")                                   \
-  X(LEASE_JOIN, "INSERT INTO nodes(id,address,takes,beat,beaten_at,sent_us) "                      \
-                "VALUES($1,$2,$3,nextval('node_beats'),clock_timestamp(),$4) ON CONFLICT (id) "    \
-                "DO UPDATE SET address=excluded.address,takes=excluded.takes,beat=excluded.beat,"  \
-                "beaten_at=excluded.beaten_at,sent_us=excluded.sent_us RETURNING beat")            \
+  X(LEASE_JOIN, PG_SQL_LEASE_JOIN)                                                                 \
   X(LEASE_BEAT, "UPDATE nodes SET address=$2,takes=$3,beat=nextval('node_beats'),"                 \
-                "beaten_at=clock_timestamp(),sent_us=$4 WHERE id=$1 RETURNING beat")               \
+                "beaten_at=clock_timestamp(),sent_us=$4,lease_us=$5 WHERE id=$1 RETURNING beat")   \
   X(LEASE_BURY, PG_SQL_LEASE_BURY)                                                                 \
   X(LEASE_RELEASE, "UPDATE partitions SET owner=NULL WHERE partition=ANY($2) AND owner=$1 "        \
                    "AND " PG_SQL_IS_MEMBER)                                                        \
   X(LEASE_CLAIM, "UPDATE partitions p SET owner=$1 WHERE p.partition=ANY($2) "                     \
                  "AND (p.owner IS NULL OR NOT EXISTS(SELECT FROM nodes n WHERE n.id=p.owner)) "    \
                  "AND " PG_SQL_IS_MEMBER)                                                          \
-  X(LEASE_NODES, "SELECT id,address,takes,beat FROM nodes ORDER BY id")                            \
+  X(LEASE_NODES, "SELECT id,address,takes,beat,lease_us FROM nodes ORDER BY id")                   \
   X(LEASE_OWNERS, "SELECT p.partition,n.id FROM partitions p LEFT JOIN nodes n ON n.id=p.owner "   \
                   "ORDER BY p.partition")                                                          \
   X(CATALOG_REVISION,                                                                              \

@@ -99,30 +99,76 @@ static void test_claims_when_all_begin_at_once_then_no_two_want_the_same(void **
   world_free(&world);
 }
 
+/* Node 0's heartbeats from one moment to another, as often as they come. */
+static void told_until(struct world *world, uint64_t from_us, uint64_t until_us)
+{
+  for (uint64_t at_us = from_us; at_us <= until_us; at_us += LEASE_US * KEEPER_BEAT / 1000u)
+    told(world, 0, at_us);
+}
+
+static void check_plan(const struct world *world, uint64_t now_us, size_t buried, size_t claimed)
+{
+  struct store_request *request = planned(world, 0, now_us);
+  assert_int_equal(request->lease.buried_count, buried);
+  assert_int_equal(request->lease.claimed_count, claimed);
+  if (buried > 0) {
+    assert_int_equal(request->lease.buried[0].id, world->nodes[1].id);
+    assert_int_equal(request->lease.buried[0].beat, world->nodes[1].beat);
+  }
+  assert_int_equal(keeper_has_plan(world->keepers[0], now_us), buried + claimed > 0);
+  store_request_free(request);
+}
+
 static void test_burial_when_a_beat_stands_still_then_only_after_its_time(void **state)
 {
   struct world world;
-  uint64_t dead_us = 1u + LEASE_US * KEEPER_DEAD / 1000u;
+  const uint64_t dead_us = LEASE_US * KEEPER_DEAD / 1000u;
   (void)state;
   world_make(&world, 2);
   for (unsigned i = 0; i < PARTITIONS; i++)
     world.owners[i] = world.nodes[i % 2u].id;
-  told(&world, 0, 1);
-  told(&world, 0, dead_us - 1u); /* seen again with the same beat */
-  struct store_request *request = planned(&world, 0, dead_us - 1u);
-  assert_int_equal(request->lease.buried_count, 0);
-  assert_int_equal(request->lease.claimed_count, 0);
-  store_request_free(request);
-  request = planned(&world, 0, dead_us);
-  assert_int_equal(request->lease.buried_count, 1);
-  assert_int_equal(request->lease.buried[0].id, world.nodes[1].id);
-  assert_int_equal(request->lease.buried[0].beat, world.nodes[1].beat);
-  assert_int_equal(request->lease.claimed_count, PARTITIONS / 2u); /* in the same heartbeat */
-  store_request_free(request);
+  told_until(&world, 1, dead_us); /* the last one a tenth of the lease before its time */
+  check_plan(&world, dead_us, 0, 0);
+  check_plan(&world, 1u + dead_us, 1, PARTITIONS / 2u); /* in the same heartbeat */
   world.nodes[1].beat++;
-  told(&world, 0, dead_us);
-  assert_false(keeper_has_plan(world.keepers[0], 2u * dead_us - 2u));
-  assert_true(keeper_has_plan(world.keepers[0], 2u * dead_us - 1u));
+  told(&world, 0, 1u + dead_us);
+  told_until(&world, 1u + dead_us, 2u * dead_us);
+  check_plan(&world, 2u * dead_us, 0, 0);
+  check_plan(&world, 1u + 2u * dead_us, 1, PARTITIONS / 2u);
+  world_free(&world);
+}
+
+/* An outage of the database silences every node; whoever is back first has heard of nobody. */
+static void test_burial_when_nobody_could_look_then_silence_does_not_count(void **state)
+{
+  struct world world;
+  const uint64_t outage_us = 20u * LEASE_US;
+  (void)state;
+  world_make(&world, 2);
+  for (unsigned i = 0; i < PARTITIONS; i++)
+    world.owners[i] = world.nodes[i % 2u].id;
+  told_until(&world, 1, LEASE_US / 5u);
+  check_plan(&world, LEASE_US / 5u + outage_us, 0, 0); /* the first heartbeat behind it */
+  told(&world, 0, LEASE_US / 5u + outage_us);
+  check_plan(&world, LEASE_US / 5u + outage_us + LEASE_US / 5u, 0, 0);
+  told_until(&world, LEASE_US / 5u + outage_us, 2u * LEASE_US + outage_us);
+  check_plan(&world, 2u * LEASE_US + outage_us, 1, PARTITIONS / 2u); /* it stayed away */
+  world_free(&world);
+}
+
+/* While the option is changed node by node: each one's memory is good by its own lease. */
+static void test_burial_when_the_other_node_has_a_longer_lease_then_by_that_one(void **state)
+{
+  struct world world;
+  const uint64_t dead_us = 5u * LEASE_US * KEEPER_DEAD / 1000u;
+  (void)state;
+  world_make(&world, 2);
+  world.nodes[1].lease_us = 5u * LEASE_US;
+  for (unsigned i = 0; i < PARTITIONS; i++)
+    world.owners[i] = world.nodes[i % 2u].id;
+  told_until(&world, 1, dead_us);
+  check_plan(&world, dead_us, 0, 0);
+  check_plan(&world, 1u + dead_us, 1, PARTITIONS / 2u);
   world_free(&world);
 }
 
@@ -251,6 +297,8 @@ int main(void)
     cmocka_unit_test(test_shares_when_some_nodes_take_then_all_is_dealt_out_evenly),
     cmocka_unit_test(test_claims_when_all_begin_at_once_then_no_two_want_the_same),
     cmocka_unit_test(test_burial_when_a_beat_stands_still_then_only_after_its_time),
+    cmocka_unit_test(test_burial_when_nobody_could_look_then_silence_does_not_count),
+    cmocka_unit_test(test_burial_when_the_other_node_has_a_longer_lease_then_by_that_one),
     cmocka_unit_test(test_times_when_compared_then_memory_ends_before_the_burial),
     cmocka_unit_test(test_start_when_a_former_life_has_partitions_then_it_is_buried_at_once),
     cmocka_unit_test(test_lost_when_told_by_an_older_heartbeat_then_it_stays_lost),

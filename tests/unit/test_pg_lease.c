@@ -114,6 +114,26 @@ static void test_lease_when_nodes_join_then_all_see_them_and_beats_grow(void **s
   assert_int_equal(pg_sql_number(fleet->conn, "SELECT count(*) FROM nodes"), 2);
 }
 
+static void test_lease_when_as_many_nodes_are_there_as_may_be_then_no_other_joins(void **state)
+{
+  struct fleet *fleet = *state;
+  for (uint64_t id = 1; id < STORE_NODES_MAX; id++)
+    (void)joined(fleet, id);
+  struct store_request *request = beat_of(STORE_NODES_MAX, true);
+  request->lease.self.lease_us = 1234567;
+  run(fleet->engines[1], request);
+  assert_int_equal(request->lease.nodes_count, STORE_NODES_MAX);
+  assert_int_equal(request->lease.nodes[STORE_NODES_MAX - 1u].lease_us, 1234567);
+  assert_int_equal(request->lease.nodes[0].lease_us, 0);
+  store_request_free(request);
+  request = beat_of(STORE_NODES_MAX + 1u, true);
+  run(fleet->engines[0], request);
+  assert_false(request->lease.member);
+  store_request_free(request);
+  assert_int_equal(pg_sql_number(fleet->conn, "SELECT count(*) FROM nodes"), STORE_NODES_MAX);
+  (void)joined(fleet, STORE_NODES_MAX); /* one of them comes back */
+}
+
 static void test_lease_when_its_row_is_gone_then_no_member_and_nothing_is_done(void **state)
 {
   struct fleet *fleet = *state;
@@ -405,6 +425,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, fleet_setup, fleet_teardown)
   const struct CMUnitTest tests[] = {
     T(test_lease_when_nodes_join_then_all_see_them_and_beats_grow),
+    T(test_lease_when_as_many_nodes_are_there_as_may_be_then_no_other_joins),
     T(test_lease_when_its_row_is_gone_then_no_member_and_nothing_is_done),
     T(test_lease_when_claimed_then_taken_only_if_free_and_freed_only_by_its_owner),
     T(test_lease_when_a_node_is_silent_then_buried_and_its_sessions_end),

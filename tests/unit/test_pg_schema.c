@@ -144,7 +144,7 @@ static void test_schema_when_older_then_refused_unless_it_may_migrate(void **sta
   (void)state;
   must_refuse(conn, false, "run holdfast migrate");
   must_open(conn);
-  pg_sql(conn, "ALTER TABLE nodes DROP COLUMN sent_us;"
+  pg_sql(conn, "ALTER TABLE nodes DROP COLUMN sent_us,DROP COLUMN lease_us;"
                "DELETE FROM schema_migrations WHERE version=4");
   must_refuse(conn, false, "has schema 3, this program needs 4");
   must_open(conn);
