@@ -233,6 +233,13 @@ static void release_names(const rt_ctx *ctx, struct names_actor *names,
 
 /* ---- the steps ------------------------------------------------------------------------------- */
 
+/* Why a create that could not be written ends: the user may be made at its other home, and then its
+ * external id is taken, whatever becomes of the confirmation here. */
+static enum hf_error write_error(const struct hf_create *create, enum hf_error error)
+{
+  return create->state == CREATE_CONFIRMING ? HF_E_UNKNOWN_OUTCOME : error;
+}
+
 static void persist(rt_ctx *ctx, struct names_actor *names, struct hf_create *create,
                     enum create_state state)
 {
@@ -246,7 +253,7 @@ static void persist(rt_ctx *ctx, struct names_actor *names, struct hf_create *cr
     return;
   if (state != CREATE_CONFIRMING)
     release_names(ctx, names, create);
-  create_end(ctx, create, HF_E_OVERLOADED);
+  create_end(ctx, create, write_error(create, HF_E_OVERLOADED));
 }
 
 static void unit_begin(struct hf_create *create)
@@ -387,7 +394,8 @@ static void create_settled(rt_ctx *ctx, struct names_actor *names, struct store_
     read_name(ctx, create, key ? CREATE_READING_KEY : CREATE_READING_ID);
   } else if (unit->status != STORE_OK) {
     create_end(ctx, create,
-               unit->status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
+               unit->status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME
+                                             : write_error(create, HF_E_UNAVAILABLE));
   } else if (create->state == CREATE_RESERVING) {
     ask_elsewhere(ctx, create);
   } else {
@@ -461,7 +469,7 @@ static rt_status names_handle(rt_ctx *ctx, void *state, const rt_env *env)
   case RT_OP_OVERLOADED:
   case RT_OP_EXPIRED: {
     struct hf_create *create = env->payload.p.ptr;
-    create->error = HF_E_UNAVAILABLE;
+    create->error = hf_echo_error(env->op, true);
     elsewhere_done(ctx, names, create);
     break;
   }

@@ -453,6 +453,8 @@ struct store_request {
     struct {
       uint32_t partition;
       int64_t now_us;
+      int64_t after_us; /* behind the hold that expires then and has ... */
+      hf_id after_id;   /* ... this id; 0, 0: from the first */
       uint32_t limit;
       size_t count;
       struct store_hold_row *out;

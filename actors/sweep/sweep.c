@@ -2,8 +2,9 @@
  *
  * Happy path: every sweep_every_us it reads the holds that are due and peeks at their users; the
  *   user actor releases what has expired when it is touched. So a hold keeps no actor alive.
- * Ways to fail: a read or a peek fails; the next round finds the hold again. The partition is lost:
- *   the round that is under way is the last, until it is open again.
+ * Ways to fail: a read or a peek fails; the next walk finds the hold again. A user cannot be
+ *   loaded: its holds stay, the walk goes on behind them. The partition is lost: the round that is
+ *   under way is the last, until it is open again.
  * Invariants: one round at a time, or one timer for the next; at most SWEEP_BATCH peeks in
  *   flight. */
 #include "actors/actors.h"
@@ -15,7 +16,9 @@
 
 struct sweep_actor {
   unsigned peeks; /* in flight */
-  bool full;      /* the last read was full: there is more */
+  bool full;      /* the last read was full: there is more, behind ... */
+  int64_t after_us;
+  hf_id after_id; /* ... this one; 0, 0: the next round begins a walk */
   bool open;      /* the partition is */
   bool busy;      /* a round is under way, or its timer runs */
 };
@@ -34,6 +37,8 @@ static void round_start(rt_ctx *ctx, struct sweep_actor *sweep)
   struct store_request *request = store_request_new(STORE_DUE_HOLDS);
   request->due_holds.partition = rt_id_shard(rt_self(ctx));
   request->due_holds.now_us = (int64_t)rt_wall_us(ctx);
+  request->due_holds.after_us = sweep->after_us;
+  request->due_holds.after_id = sweep->after_id;
   request->due_holds.limit = SWEEP_BATCH;
   rt_id store = hf_loop_actor(HF_KIND_STORE, rt_loop_index(ctx));
   if (rt_ask(ctx, store, HF_READ, &request, sizeof request, 0, hf_corr(request)) != RT_OK) {
@@ -53,9 +58,21 @@ static void peek_user(rt_ctx *ctx, struct sweep_actor *sweep, hf_id user)
     rt_free(peek);
 }
 
-static void round_read(rt_ctx *ctx, struct sweep_actor *sweep, struct store_request *request)
+/* The next round goes on behind a full page, so that what cannot be released holds nobody up. */
+static void round_note(struct sweep_actor *sweep, const struct store_request *request)
 {
   sweep->full = request->status == STORE_OK && request->due_holds.count == SWEEP_BATCH;
+  sweep->after_us = 0;
+  sweep->after_id = 0;
+  if (!sweep->full)
+    return;
+  sweep->after_us = request->due_holds.out[SWEEP_BATCH - 1u].expires_us;
+  sweep->after_id = request->due_holds.out[SWEEP_BATCH - 1u].id;
+}
+
+static void round_read(rt_ctx *ctx, struct sweep_actor *sweep, struct store_request *request)
+{
+  round_note(sweep, request);
   if (request->status == STORE_OK && sweep->open) {
     hf_count(ctx, HF_M_HOLDS_EXPIRED, request->due_holds.count);
     hf_id last = 0;

@@ -158,7 +158,9 @@ static bool op_judge(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
     effects_keep(op, result);
     return true;
   }
-  if (!op->has_key || !is_outcome(result->error))
+  /* A bounce that finds no room is no outcome: what is in transit has to come back to the payer as
+   * soon as there is some. */
+  if (!op->has_key || op->command.type == LEDGER_T_BOUNCE || !is_outcome(result->error))
     return false;
   outcome_set(op, user, result->error);
   return true;

@@ -300,7 +300,8 @@ bool api_ask_peek(struct api_call *call, struct hf_peek *peek, bool set_status)
 {
   peek->owner = call;
   return ask_partition(call, hf_user_actor(peek->user, api_partition_bits(call)),
-                       set_status ? HF_SET_STATUS : HF_PEEK, peek, API_ASK_PEEK);
+                       set_status ? HF_SET_STATUS : HF_PEEK, peek,
+                       set_status ? API_ASK_STATUS : API_ASK_PEEK);
 }
 
 bool api_ask_create(struct api_call *call, struct hf_create *create)
@@ -384,7 +385,8 @@ static struct api_call *owner_of(enum api_ask kind, void *answer, enum hf_error 
     view->error = echo == HF_OK ? view->error : echo;
     return view->owner;
   }
-  case API_ASK_PEEK: {
+  case API_ASK_PEEK:
+  case API_ASK_STATUS: {
     struct hf_peek *peek = answer;
     peek->error = echo == HF_OK ? peek->error : echo;
     return peek->owner;
@@ -417,7 +419,8 @@ void api_answered(struct front_loop *loop, const rt_env *env)
   const enum api_ask kind = kind_of(env->corr);
   void *answer = env->payload.p.ptr;
   CHECK(answer != NULL);
-  const bool changes = kind == API_ASK_OP || kind == API_ASK_CREATE || kind == API_ASK_CHANGE;
+  const bool changes = kind == API_ASK_OP || kind == API_ASK_CREATE || kind == API_ASK_CHANGE ||
+                       kind == API_ASK_STATUS;
   struct api_call *call = owner_of(kind, answer, hf_echo_error(env->op, changes));
   CHECK(call != NULL && call->loop == loop && call->asks > 0);
   call->asks--;

@@ -29,6 +29,7 @@ enum api_ask {
   API_ASK_OP = 1, /* struct hf_op * */
   API_ASK_VIEW,   /* struct hf_view * */
   API_ASK_PEEK,   /* struct hf_peek * */
+  API_ASK_STATUS, /* struct hf_peek *, which changes the status */
   API_ASK_CREATE, /* struct hf_create * */
   API_ASK_CHANGE, /* struct hf_catalog_change * */
   API_ASK_READ,   /* struct store_request * */

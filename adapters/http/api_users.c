@@ -204,7 +204,7 @@ void api_user_find(struct api_call *call)
 
 static void resume_status(struct api_call *call, enum api_ask kind, void *answer)
 {
-  CHECK(kind == API_ASK_PEEK);
+  CHECK(kind == API_ASK_STATUS);
   struct hf_peek *peek = answer;
   if (peek->error != HF_OK) {
     api_fail(call, peek->error);

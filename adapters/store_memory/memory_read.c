@@ -255,7 +255,8 @@ static void due_holds(struct memory_store *store, struct store_request *request)
 {
   const struct memory_partition *partition =
     memory_partition_at(store, request->due_holds.partition);
-  const struct memory_order_node *node = memory_order_after(&partition->due, INT64_MIN, 0);
+  const struct memory_order_node *node =
+    memory_order_after(&partition->due, request->due_holds.after_us, request->due_holds.after_id);
   size_t room = 0;
   void *rows = NULL;
 

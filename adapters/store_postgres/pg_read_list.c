@@ -148,6 +148,8 @@ static void ask(const struct pg_talk *talk, struct pg_round *round)
     pg_round_in(round, PG_HOLDS_DUE, request->due_holds.partition);
     pg_arg_int8(round, request->due_holds.now_us);
     pg_arg_int8(round, request->due_holds.limit);
+    pg_arg_int8(round, request->due_holds.after_us);
+    pg_arg_int8(round, (int64_t)request->due_holds.after_id);
     break;
   case STORE_OPEN_TRANSFERS:
     pg_round_in(round, PG_TRANSFERS_OPEN, request->open_transfers.partition);

@@ -143,7 +143,8 @@
                "(SELECT " PG_HOLD_COLUMNS " FROM holds WHERE partition=$1 AND user_id=$2 "         \
                "AND state<>0 AND id>$3 ORDER BY id LIMIT $4) ORDER BY id LIMIT $4")                \
   X(HOLDS_DUE, "SELECT " PG_HOLD_COLUMNS " FROM holds WHERE partition=$1 AND state=0 "             \
-               "AND expires_us>0 AND expires_us<=$2 ORDER BY expires_us,id LIMIT $3")              \
+               "AND expires_us>0 AND expires_us<=$2 AND (expires_us,id)>($4,$5) "                  \
+               "ORDER BY expires_us,id LIMIT $3")                                                  \
   X(BLOCK_GET, "SELECT " PG_BLOCK_COLUMNS " FROM blocks WHERE partition=$1 AND id=$2")             \
   X(TRANSFER_GET, "SELECT " PG_TRANSFER_COLUMNS " FROM transfers WHERE partition=$1 AND id=$2")    \
   X(TRANSFERS_OPEN, "SELECT " PG_TRANSFER_COLUMNS " FROM transfers WHERE partition=$1 "            \

@@ -215,6 +215,8 @@ static enum store_status due_holds(struct sqlite_db *db, struct store_request *r
   sqlite_bind_id(row.statement, 1, request->due_holds.partition);
   sqlite_bind_time(row.statement, 2, request->due_holds.now_us);
   sqlite_bind_id(row.statement, 3, request->due_holds.limit);
+  sqlite_bind_time(row.statement, 4, request->due_holds.after_us);
+  sqlite_bind_id(row.statement, 5, request->due_holds.after_id);
   return read_holds(&row, &request->arena, &request->due_holds.out, &request->due_holds.count);
 }
 

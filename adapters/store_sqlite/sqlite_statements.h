@@ -83,7 +83,8 @@
               "SELECT " SQLITE_HOLD_COLUMNS " FROM holds WHERE user=?1 AND open=0 AND id>?2 "      \
               "ORDER BY id LIMIT ?3")                                                              \
   X(HOLD_DUE, "SELECT " SQLITE_HOLD_COLUMNS " FROM holds WHERE partition=?1 AND open=1 "           \
-              "AND expires_us>0 AND expires_us<=?2 ORDER BY expires_us,id LIMIT ?3")               \
+              "AND expires_us>0 AND expires_us<=?2 AND (expires_us,id)>(?4,?5) "                   \
+              "ORDER BY expires_us,id LIMIT ?3")                                                   \
   X(HOLD_EACH, "SELECT " SQLITE_HOLD_COLUMNS " FROM holds WHERE partition=?1 ORDER BY id")         \
   X(BLOCK_INSERT, "INSERT INTO blocks(" SQLITE_BLOCK_COLUMNS ",partition) "                        \
                   "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")                                        \

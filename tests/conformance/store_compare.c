@@ -277,6 +277,8 @@ static void ask_rows(struct run *run, struct store_request *request)
     request->due_holds.partition = (uint32_t)chance(run, 4);
     request->due_holds.now_us = run->world->now_us;
     request->due_holds.limit = (uint32_t)(1 + chance(run, 20));
+    if (chance(run, 2) == 0)
+      request->due_holds.after_us = run->world->now_us - (int64_t)chance(run, 10000000);
     break;
   case STORE_OPEN_TRANSFERS:
     request->open_transfers.partition = (uint32_t)chance(run, 4);

@@ -96,6 +96,36 @@ void test_list_holds_when_paged_then_each_once_in_order(void **state)
   store_request_free(request);
 }
 
+/* Page after page, as the sweep walks: how many there are in all. */
+static size_t due_walked(struct store_world *world, int64_t now_us, uint32_t limit)
+{
+  int64_t after_us = 0;
+  hf_id after_id = 0;
+  size_t all = 0, count;
+
+  do {
+    struct store_request *request = store_request_new(STORE_DUE_HOLDS);
+    request->due_holds.partition = 2;
+    request->due_holds.now_us = now_us;
+    request->due_holds.after_us = after_us;
+    request->due_holds.after_id = after_id;
+    request->due_holds.limit = limit;
+    world_read(world, request, STORE_OK);
+    count = request->due_holds.count;
+    for (size_t i = 0; i < count; i++) {
+      const struct store_hold_row *row = &request->due_holds.out[i];
+
+      assert_true(row->expires_us > after_us ||
+                  (row->expires_us == after_us && row->id > after_id));
+      after_us = row->expires_us;
+      after_id = row->id;
+    }
+    all += count;
+    store_request_free(request);
+  } while (count == limit);
+  return all;
+}
+
 static size_t due(struct store_world *world, int64_t now_us, uint32_t limit, int64_t *ret_last_us)
 {
   struct store_request *request = store_request_new(STORE_DUE_HOLDS);
@@ -142,6 +172,8 @@ void test_due_holds_when_time_passes_then_the_expired_by_time(void **state)
   assert_int_equal(due(world, base_us + 10500000, 4, &last_us), 4);
   assert_true(last_us < base_us + 5000000);
   assert_int_equal(due(world, INT64_MAX, 100, &last_us), 30);
+  assert_int_equal(due_walked(world, base_us + 10500000, 3), 10);
+  assert_int_equal(due_walked(world, INT64_MAX, 7), 30);
   world->now_us = base_us + 10500000;
   for (size_t i = user->state.holds_count; i-- > 0;) {
     const struct ledger_hold *hold = &user->state.holds[i];

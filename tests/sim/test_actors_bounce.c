@@ -95,12 +95,43 @@ static void test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once(v
   }
 }
 
+/* The payer was filled up meanwhile: what is in transit stays there until there is room. */
+static void test_bounce_when_the_payer_overflows_then_it_waits_for_room(void **state)
+{
+  const hf_amount most = (((hf_amount)1 << 126) - 1) * 2 + 1;
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  hf_id payer, payee;
+  (void)state;
+  set_up(fixture, &payer, &payee);
+  struct hf_op *fill = fixture_op(fixture, payer, LEDGER_T_GRANT, 1, NULL);
+  fill->command.amount.digits = most - 1000;
+  assert_int_equal(fixture_do(fixture, fill).error, HF_OK);
+  struct fixture_ask *transfer =
+    fixture_submit(fixture, 0, fixture_op_transfer(fixture, payer, payee, SPARE + 1, "t"));
+  struct fixture_ask *grant =
+    fixture_submit(fixture, 0, fixture_op(fixture, payer, LEDGER_T_GRANT, SPARE + 1, NULL));
+  assert_int_equal(fixture_outcome(fixture, grant).error, HF_OK);
+  fixture_run(fixture, 20000000);
+  assert_int_equal(fixture_account(fixture, LEDGER_TRANSIT), SPARE + 1);
+  assert_int_equal(fixture_count(fixture, LEDGER_T_BOUNCE), 0);
+  assert_true(hf_error_info(fixture_outcome(fixture, transfer).error)->retryable);
+  fixture_crash(fixture);
+  struct hf_op *spend = fixture_op(fixture, payer, LEDGER_T_SPEND, SPARE + 1, NULL);
+  assert_int_equal(fixture_do(fixture, spend).error, HF_OK);
+  assert_int_equal(insist(fixture, payer, payee), HF_E_LIMIT_EXCEEDED);
+  assert_int_equal(fixture_account(fixture, LEDGER_TRANSIT), 0);
+  assert_int_equal(fixture_count(fixture, LEDGER_T_BOUNCE), 1);
+  assert_true(fixture_balance(fixture, payer).bucket[LEDGER_CLAIMABLE] == most);
+  fixture_free(fixture);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_transfer_when_the_payee_overflows_then_it_comes_back),
     cmocka_unit_test(test_bounce_when_any_commit_fails_then_it_comes_back_once),
     cmocka_unit_test(test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once),
+    cmocka_unit_test(test_bounce_when_the_payer_overflows_then_it_waits_for_room),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
