@@ -38,14 +38,14 @@ static void prove(const struct link_seal *seal, const uint8_t *secret, const cha
 }
 
 static void key_of(const struct link_seal *seal, const uint8_t *secret, uint64_t who,
-                   uint8_t ret_key[crypto_secretstream_xchacha20poly1305_KEYBYTES])
+                   uint8_t ret_subkey[crypto_secretstream_xchacha20poly1305_KEYBYTES])
 {
-  uint8_t session[crypto_kdf_KEYBYTES];
-  _Static_assert(sizeof session == SEAL_PROOF_SIZE, "a session's key is made as a proof is");
-  prove(seal, secret, "session", sizeof seal->said, session);
-  crypto_kdf_derive_from_key(ret_key, crypto_secretstream_xchacha20poly1305_KEYBYTES, who, context,
-                             session);
-  sodium_memzero(session, sizeof session);
+  uint8_t session_key[crypto_kdf_KEYBYTES];
+  _Static_assert(sizeof session_key == SEAL_PROOF_SIZE, "a session's key is made as a proof is");
+  prove(seal, secret, "session", sizeof seal->said, session_key);
+  crypto_kdf_derive_from_key(ret_subkey, crypto_secretstream_xchacha20poly1305_KEYBYTES, who,
+                             context, session_key);
+  sodium_memzero(session_key, sizeof session_key);
 }
 
 static void push_begin(struct link_seal *seal, const uint8_t *secret, uint64_t who,

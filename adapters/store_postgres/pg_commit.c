@@ -69,6 +69,7 @@ static void survey(struct pg_talk *talk)
   for (size_t i = 0; i < request->commit.units_count; i++) {
     struct store_unit *unit = request->commit.units[i];
     CHECK(unit->entries_count <= LEDGER_OP_ENTRIES_MAX);
+    CHECK(unit->entries_count == 0 || unit->entries != NULL);
     CHECK(!unit->has_outcome || unit->entries_count == 0);
     CHECK(!unit->has_key || unit->has_outcome || unit->entries_count > 0);
     unit->status = STORE_OK;

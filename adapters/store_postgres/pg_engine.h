@@ -42,8 +42,8 @@ void pg_engine_disconnect(struct pg_engine *engine);
 /* The connection for a while, for work that is no talk: blocking, outside of pipeline mode, without
  * a statement timeout. NULL: unavailable. It goes back with no transaction under way and all
  * results taken; when something is wrong with it, it is dropped there. */
-PGconn *pg_engine_borrow(struct store_engine *engine);
-void pg_engine_return(struct store_engine *engine);
+PGconn *pg_engine_borrow(struct store_engine *base);
+void pg_engine_return(struct store_engine *base);
 const struct pg_database *pg_engine_database(const struct store_engine *engine);
 
 extern const struct store_admin_ops pg_admin_ops; /* pg_admin.c */

@@ -44,8 +44,8 @@ MUST_CHECK enum hf_error store_postgres_leave(struct store_engine *engine, uint6
 struct store_port *store_postgres_port_new(struct store_engine *engine,
                                            const struct store_postgres_config *config,
                                            unsigned loops);
-void store_postgres_port_loop_begin(struct store_port *port, rt_ctx *ctx);
-void store_postgres_port_loop_end(struct store_port *port, rt_ctx *ctx);
-void store_postgres_port_free(struct store_port *port);
+void store_postgres_port_loop_begin(struct store_port *base, rt_ctx *ctx);
+void store_postgres_port_loop_end(struct store_port *base, rt_ctx *ctx);
+void store_postgres_port_free(struct store_port *base);
 
 #endif

@@ -404,6 +404,7 @@ static void seal(struct hf_op *op)
 
 struct fixture_ask *fixture_submit(struct fixture *fixture, unsigned loop, struct hf_op *op)
 {
+  CHECK(op != NULL);
   for (struct hf_op *member = op; member != NULL; member = member->group_next)
     seal(member);
   return fixture_send(fixture, loop, hf_user_actor(op->user, fixture->config.partition_bits),

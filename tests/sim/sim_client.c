@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "actors/cluster/cluster.h"
+#include "holdfast/check.h"
 #include "tests/sim/sim.h"
 
 #define TICK_US 2000u
@@ -470,6 +471,7 @@ static void refused(struct sim_node *node, const rt_env *env)
   if (sim_admin_refused(world, pointer, HF_E_OVERLOADED))
     return;
   struct hf_op *op = pointer;
+  CHECK(op != NULL);
   for (struct hf_op *member = op; member != NULL; member = member->group_next)
     member->error = HF_E_OVERLOADED;
   request_answered(world, op);
