@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fail.h"
+#include "holdfast/check.h"
 #include "reply.h"
 
 /* Far above what anybody is funded with, far below what an amount can be. */
@@ -333,8 +334,10 @@ static size_t workload_append(void *state, unsigned connection, char *out, uint3
   }
   if (plan->config.batch > 1)
     return batch_append(workload, holds, out, kind, user, ret_tag);
-  if (kind == OP_HOLD)
+  if (kind == OP_HOLD) {
+    CHECK(holds != NULL); /* whoever draws holds remembers them */
     holds->users[0] = user;
+  }
   *ret_tag = tag_make(kind, kind == OP_REFUSED ? 1 : 0);
   return (size_t)(op_copy(workload, out, kind, user) - out);
 }

@@ -122,6 +122,7 @@ double limit_fork(uint64_t rounds, unsigned actors)
 
 double limit_touch(unsigned actors, unsigned touches)
 {
+  CHECK(actors > 0);
   struct block {
     uint64_t words[8];
   } *blocks = rt_alloc(actors * sizeof *blocks);
