@@ -115,6 +115,9 @@ static enum hf_error judge_limits(const struct plan *plan)
     return HF_E_LIMIT_EXCEEDED;
   if (plan->opens_block && plan->user->blocks_count >= LEDGER_BLOCKS_MAX)
     return HF_E_LIMIT_EXCEEDED;
+  if (plan->command->type == LEDGER_T_REVERSE && plan->amount < plan->left &&
+      plan->command->original->reversals + 1u >= LEDGER_REVERSALS_MAX)
+    return HF_E_LIMIT_EXCEEDED;
   return HF_OK;
 }
 

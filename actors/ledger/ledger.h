@@ -20,6 +20,7 @@
 #define LEDGER_ASSETS_MAX 64u   /* per user: limit_exceeded beyond */
 #define LEDGER_HOLDS_MAX 1000u  /* open, per user */
 #define LEDGER_BLOCKS_MAX 1000u /* open, per user */
+#define LEDGER_REVERSALS_MAX 100u /* of one original; the last one takes all that is left */
 #define LEDGER_LABEL_MAX 32u    /* [A-Za-z0-9._:-]: partner of a spend, source of a credit */
 #define LEDGER_ACTOR_MAX 40u    /* who asked: "key:<id>", "system" */
 #define LEDGER_CORRELATION_MAX 64u
@@ -209,6 +210,7 @@ struct ledger_original {
   bool found;                /* and belongs to this user */
   struct ledger_entry first; /* its op_index 0 entry */
   hf_amount reversed;        /* by earlier reversals, all of them durable */
+  size_t reversals;          /* how many they were */
 };
 /* What became of a hold or block that is not open; for the right refusal. */
 enum ledger_fate { LEDGER_FATE_UNKNOWN, LEDGER_FATE_RESOLVED, LEDGER_FATE_EXPIRED };

@@ -112,6 +112,7 @@ static bool take_original(struct hf_op *op, const struct store_request *request)
     if (known->reversals[i].amount <= 0 ||
         !hf_amount_add(*reversed, known->reversals[i].amount, reversed))
       return false;
+  op->original->reversals = known->reversals_count;
   return op->original->first.op_index == 0 && *reversed <= op->original->first.amount;
 }
 

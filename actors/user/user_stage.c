@@ -181,8 +181,10 @@ static void group_count_reversal(struct hf_op *op)
   const struct ledger_entry *first = &op->unit.entries[0];
   const struct ledger_entry *last = &op->unit.entries[op->unit.entries_count - 1u];
   for (struct hf_op *later = op->group_next; later != NULL; later = later->group_next)
-    if (later->original != NULL && later->command.ref == op->command.ref)
+    if (later->original != NULL && later->command.ref == op->command.ref) {
       later->original->reversed += first->amount + first->ref_left - last->ref_left;
+      later->original->reversals++;
+    }
 }
 
 /* Stages all members or none. Returns the member that was refused, or NULL. */

@@ -48,6 +48,7 @@
   X(test_reserved_names_when_some_are_confirmed_then_the_others)                                   \
   X(test_transfers_when_on_their_way_then_open_until_credited_or_bounced)                          \
   X(test_reversals_when_partial_then_each_once_and_summed)                                         \
+  X(test_reversals_when_too_many_then_only_what_takes_the_rest)                                    \
   X(test_metadata_when_erased_then_gone_and_the_chain_is_whole)                                    \
   X(test_catalog_when_assets_and_keys_are_made_then_by_id)                                         \
   X(test_amounts_when_128_bits_then_exact)                                                         \

@@ -235,6 +235,38 @@ void test_reversals_when_partial_then_each_once_and_summed(void **state)
   store_request_free(request);
 }
 
+/* So that what has to be read of one original is bounded; and none is stuck with a rest. */
+void test_reversals_when_too_many_then_only_what_takes_the_rest(void **state)
+{
+  struct store_world *world = world_of(state);
+  struct world_user *user = world_user_add(world, 0, NULL, NULL);
+  struct world_unit *grant = world_simple(world, user, LEDGER_T_GRANT, 1, 1000);
+  struct world_unit *unit;
+  struct store_request *request;
+
+  world_must_commit(world);
+  for (unsigned i = 0; i + 1u < LEDGER_REVERSALS_MAX; i++) {
+    unit = world_stage_reverse(world, user, world_op(grant), 2);
+    assert_int_equal(unit->error, HF_OK);
+    world_must_commit(world);
+  }
+  unit = world_stage_reverse(world, user, world_op(grant), 2);
+  assert_int_equal(unit->error, HF_E_LIMIT_EXCEEDED);
+  world_must_commit(world);
+  unit = world_stage_reverse(world, user, world_op(grant), 0);
+  assert_int_equal(unit->error, HF_OK);
+  world_must_commit(world);
+  request = check_get_op(world, world_op(grant), false, STORE_OK);
+  assert_int_equal(request->get_op.out->reversals_count, LEDGER_REVERSALS_MAX);
+  assert_true(request->get_op.out->reversals[LEDGER_REVERSALS_MAX - 1u].amount ==
+              1000 - 2 * (hf_amount)(LEDGER_REVERSALS_MAX - 1u));
+  store_request_free(request);
+  unit = world_stage_reverse(world, user, world_op(grant), 0);
+  assert_int_equal(unit->error, HF_E_ALREADY_REVERSED);
+  world_must_commit(world);
+  check_loaded(world, user);
+}
+
 /* ---- metadata, catalogue, the rest ----------------------------------------------------------- */
 
 void test_metadata_when_erased_then_gone_and_the_chain_is_whole(void **state)

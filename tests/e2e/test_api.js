@@ -53,6 +53,23 @@ const parts = {
     assert.strictEqual(reply.json.code, 'asset_not_found');
   },
 
+  async 'an operation is reversed in at most 100 parts, of which the last takes the rest'() {
+    const user = await api.user();
+    const grant = await api.applied({ type: 'grant', user_id: user, asset: 'COIN', amount: '50' });
+    const part = { type: 'reverse', user_id: user, reverses: grant.op_id, amount: '0.1' };
+    for (let i = 0; i < 98; i++) await api.applied(part);
+    const pair = [part, part].map((op, i) => ({ ...op, idempotency_key: `reverse-pair-${i}` }));
+    const reply = await api.call('POST', '/v1/ops/batch', { body: { atomic: true, ops: pair } });
+    assert.deepStrictEqual(reply.json.results.map((result) => result.code),
+      ['batch_aborted', 'limit_exceeded']);
+    await api.applied(part);
+    await api.refused(part, 'limit_exceeded');
+    await api.applied({ ...part, amount: '40.1' });
+    await api.refused(part, 'already_reversed');
+    const op = await api.call('GET', `/v1/ops/${grant.op_id}`);
+    assert.strictEqual(op.json.reversals.length, 100);
+  },
+
   async 'users are created once and found by both ids'() {
     const body = { kind: 'guest', external_id: 'customer é 1', profile: { b: [1, 0.1], a: null } };
     const headers = { 'Idempotency-Key': 'user-1' };

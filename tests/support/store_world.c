@@ -279,6 +279,7 @@ struct world_unit *world_stage_reverse(struct store_world *world, struct world_u
   known->first.others_count = 0;
   for (size_t i = 0; i < op->reversals_count; i++)
     known->reversed += op->reversals[i].amount;
+  known->reversals = op->reversals_count;
   store_request_free(request);
   command.original = known;
   return world_stage(world, user, &command);

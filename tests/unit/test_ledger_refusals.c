@@ -141,6 +141,9 @@ static void test_order_when_a_reverse_is_wrong_all_over(void **state)
   set_amount("5");
   assert_refused(HF_E_INSUFFICIENT_FUNDS);
   set_amount("4");
+  original.reversals = LEDGER_REVERSALS_MAX - 1u;
+  assert_refused(HF_E_LIMIT_EXCEEDED);
+  original.reversals--;
   assert_refused(HF_OK);
 }
 
