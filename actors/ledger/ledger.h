@@ -17,12 +17,12 @@
 #include "holdfast/id.h"
 
 #define LEDGER_OP_ENTRIES_MAX 8u
-#define LEDGER_ASSETS_MAX 64u   /* per user: limit_exceeded beyond */
-#define LEDGER_HOLDS_MAX 1000u  /* open, per user */
-#define LEDGER_BLOCKS_MAX 1000u /* open, per user */
+#define LEDGER_ASSETS_MAX 64u     /* per user: limit_exceeded beyond */
+#define LEDGER_HOLDS_MAX 1000u    /* open, per user */
+#define LEDGER_BLOCKS_MAX 1000u   /* open, per user */
 #define LEDGER_REVERSALS_MAX 100u /* of one original; the last one takes all that is left */
-#define LEDGER_LABEL_MAX 32u    /* [A-Za-z0-9._:-]: partner of a spend, source of a credit */
-#define LEDGER_ACTOR_MAX 40u    /* who asked: "key:<id>", "system" */
+#define LEDGER_LABEL_MAX 32u      /* [A-Za-z0-9._:-]: partner of a spend, source of a credit */
+#define LEDGER_ACTOR_MAX 40u      /* who asked: "key:<id>", "system" */
 #define LEDGER_CORRELATION_MAX 64u
 
 /* ---- accounts -------------------------------------------------------------------------------- */
