@@ -43,7 +43,7 @@ static bool is_open(const struct user_actor *user, const struct hf_op *op)
   return ledger_user_hold(state, op->command.ref) != NULL;
 }
 
-/* If it is not open any more when the op's turn comes, an earlier member of its group resolved it. */
+/* If it is not open any more when its turn comes, an earlier member of its group resolved it. */
 static bool will_be_resolved(struct hf_op *op)
 {
   op->command.fate = LEDGER_FATE_RESOLVED;
@@ -116,13 +116,17 @@ static bool take_original(struct hf_op *op, const struct store_request *request)
   return op->original->first.op_index == 0 && *reversed <= op->original->first.amount;
 }
 
-/* What the store knows and this loop does not, it learns within a heartbeat: the client asks again. */
-static enum hf_error take_assets(const rt_ctx *ctx, struct hf_op *op,
-                                 const struct store_request *request)
+/* What the store knows and this loop does not, it is told to learn: the client asks again. */
+static enum hf_error take_assets(rt_ctx *ctx, struct hf_op *op, const struct store_request *request)
 {
+  uint64_t none = 0;
+  rt_id own = hf_loop_actor(HF_KIND_CATALOG, rt_loop_index(ctx));
   op->looked_up = false; /* what else was read was read before this */
   op->assets_read = request->catalog.assets_count <= catalog_assets_count(catalog_of(ctx));
-  return op->assets_read ? HF_OK : HF_E_UNAVAILABLE;
+  if (op->assets_read)
+    return HF_OK;
+  (void)rt_tell(ctx, own, HF_STALE, &none, sizeof none); /* a heartbeat tells as well, later */
+  return HF_E_UNAVAILABLE;
 }
 
 /* A key that settled here is not in the journal: the database has gone back, to a backup or to a

@@ -357,7 +357,7 @@ static void commit_failed(struct pg_talk *talk, const struct pg_failure *failure
 {
   struct commit_work *work = talk->work;
   bool explicable = pg_trouble_of(failure->sqlstate) == PG_TROUBLE_UNIQUE ||
-                    strcmp(failure->sqlstate, "22012") == 0; /* a count that does not fit */
+                    strcmp(failure->sqlstate, "22P02") == 0; /* PG_OR_BACK */
   if (work->stage == STAGE_PUT_SENT && explicable) {
     talk->expected = true;
     work->stage = STAGE_JUDGE;

@@ -1,7 +1,8 @@
 /* pg_statements_commit.h - the statements of a commit. X(NAME, SQL)
  *
  * Each takes one array per column and works on all rows of its kind at once. A statement that must
- * touch every row it names ends with PG_ALL(cte): dividing by zero (22012) rolls the round back.
+ * touch every row it names ends with PG_ALL(cte): a text that is no number (22P02) rolls the round
+ * back and tells whoever reads the server's log what it means.
  * BACKEND_END ends a backend that waits for the rest of a round that will not come. One that waits
  * for a synchronous standby is let alone: ending it would show a commit that is not safe yet.
  * The ..._THERE statements are asked after such a failure: they give the 1-based places of the
@@ -9,7 +10,10 @@
 #ifndef HOLDFAST_PG_STATEMENTS_COMMIT_H
 #define HOLDFAST_PG_STATEMENTS_COMMIT_H
 
-#define PG_ALL(cte) " SELECT 1/(count(*)=cardinality($1))::int FROM " cte
+#define PG_OR_BACK(condition, why) "(CASE WHEN " condition " THEN '1' ELSE '" why "' END)::int"
+#define PG_ALL(cte)                                                                                \
+  " SELECT " PG_OR_BACK("count(*)=cardinality($1)",                                                \
+                        "holdfast takes a commit back: a row is not as it was") " FROM " cte
 #define PG_THERE(columns, table, condition)                                                        \
   "SELECT m.place FROM unnest(" columns " WHERE EXISTS(SELECT 1 FROM " table " WHERE " condition ")"
 
@@ -54,7 +58,8 @@
   /* The newest heartbeat of node $1 that a replica has: when it was sent, by the node's clock. */ \
   X(REPLICA_BEAT, "SELECT sent_us FROM nodes WHERE id=$1 AND pg_is_in_recovery()")                 \
   X(BATCH_NEWEST_OF, PG_SQL_NEWEST)                                                                \
-  X(KEYS_ABSENT, "SELECT 1/(NOT EXISTS(SELECT 1 FROM " PG_SQL_KEYS "))::int")                      \
+  X(KEYS_ABSENT, "SELECT " PG_OR_BACK("NOT EXISTS(SELECT 1 FROM " PG_SQL_KEYS ")",                 \
+                                      "holdfast takes a commit back: it has a key that is known")) \
   X(KEYS_THERE, "SELECT DISTINCT m.place FROM " PG_SQL_KEYS)                                       \
   X(VERSIONS_THERE, PG_THERE("$1::int2[],$2::int8[],$3::int8[]) "                                  \
                              "WITH ORDINALITY m(partition,user_id,version,place)",                 \

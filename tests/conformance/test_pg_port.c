@@ -131,6 +131,31 @@ static void test_commits_when_of_one_partition_then_in_order_though_there_are_tw
   }
 }
 
+/* Whoever reads it must not think that something is wrong. */
+static void test_commit_when_its_key_is_known_then_the_servers_log_says_what_that_means(
+  void **state)
+{
+  struct scene *scene = *state;
+  struct store_world *world = &scene->world;
+  struct world_user *user = world_user_add(world, 0, NULL, NULL);
+  struct ledger_command command = world_command(world, LEDGER_T_SPEND, 1, 10);
+  struct world_unit *again;
+  struct store_request *request;
+
+  (void)world_stage(world, user, &command); /* refused for lack of funds, for ever */
+  world_must_commit(world);
+  world_simple(world, user, LEDGER_T_GRANT, 1, 100);
+  world_must_commit(world);
+  again = world_stage(world, user, &command);
+  request = world_commit_build(world);
+  scene->engine->ops->execute(scene->engine, request);
+  assert_int_equal(request->status, STORE_HIT);
+  store_op_free(again->unit.hit);
+  store_request_free(request);
+  assert_true(pg_cluster_logged(fixture_server(), "holdfast takes a commit back"));
+  assert_false(pg_cluster_logged(fixture_server(), "division by zero"));
+}
+
 static enum store_status status_of(struct scene *scene, struct store_request *request)
 {
   enum store_status status;
@@ -209,6 +234,8 @@ int main(void)
     cmocka_unit_test_setup_teardown(
       test_commits_when_of_one_partition_then_in_order_though_there_are_two_sessions, setup,
       teardown),
+    cmocka_unit_test_setup_teardown(
+      test_commit_when_its_key_is_known_then_the_servers_log_says_what_that_means, setup, teardown),
     cmocka_unit_test_setup_teardown(
       test_requests_when_the_server_is_away_then_unavailable_and_well_again_later, setup, teardown),
     cmocka_unit_test_setup_teardown(test_end_when_requests_are_under_way_then_freed, setup,

@@ -431,6 +431,21 @@ void pg_cluster_sql(struct pg_cluster *cluster, const char *database, const char
   run(cluster, argv, ret_text == NULL ? text : ret_text, ret_text == NULL ? sizeof text : size);
 }
 
+bool pg_cluster_logged(const struct pg_cluster *cluster, const char *text)
+{
+  char path[PATH_SIZE], line[2048];
+  bool found = false;
+  FILE *log;
+
+  path_of(cluster, "log", path);
+  log = fopen(path, "re");
+  assert_non_null(log);
+  while (!found && fgets(line, sizeof line, log) != NULL)
+    found = strstr(line, text) != NULL;
+  (void)fclose(log);
+  return found;
+}
+
 void pg_cluster_pause(struct pg_cluster *cluster, pid_t backend)
 {
   assert_int_not_equal(cluster->server, 0);

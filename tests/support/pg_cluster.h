@@ -41,6 +41,9 @@ void pg_cluster_create_database(struct pg_cluster *cluster, const char *database
 void pg_cluster_sql(struct pg_cluster *cluster, const char *database, const char *sql,
                     char *ret_text, size_t size);
 
+/* Whether the server's log has a text by now. */
+bool pg_cluster_logged(const struct pg_cluster *cluster, const char *text);
+
 /* Ends the server and waits for it; it must run. start brings it up again on the same port. */
 void pg_cluster_stop(struct pg_cluster *cluster, enum pg_cluster_stop mode);
 void pg_cluster_start(struct pg_cluster *cluster);
