@@ -85,10 +85,15 @@ void store_postgres_port_loop_begin(struct store_port *base, rt_ctx *ctx)
   int failed = uv_timer_init(driver_uv_loop(ctx), &loop->timer);
   CHECK(failed == 0);
   for (unsigned role = 0; role < PG_ROLE_COUNT; role++) {
-    struct pg_session_config *session = &loop->groups[role].config;
+    struct pg_group *group = &loop->groups[role];
+    struct pg_session_config *session = &group->config;
     bool replica = role == PG_ROLE_REPLICA;
-    pg_engine_session_config(port->engine, replica ? config->replica_dsn : config->dsn, replica,
-                             session);
+    const char *dsn = replica ? config->replica_dsn : config->dsn;
+    pg_engine_session_config(port->engine, dsn, replica, session);
+    group->loop = loop;
+    group->names =
+      dsn == NULL ? NULL : pg_names_new(driver_uv_loop(ctx), dsn, pg_wire_resolved, group);
+    session->resolve = group->names == NULL ? NULL : pg_wire_resolve;
     session->ended = pg_loop_ended;
     session->ended_arg = loop;
     session->closing = pg_wire_closing;
@@ -152,6 +157,9 @@ void store_postgres_port_loop_end(struct store_port *base, rt_ctx *ctx)
   }
   jobs_free(loop);
   queue_free(&loop->answers);
+  (void)uv_timer_stop(&loop->timer);
+  for (unsigned role = 0; role < PG_ROLE_COUNT; role++)
+    pg_names_free(loop->groups[role].names); /* may turn the loop: nothing else of it is left */
   uv_close((uv_handle_t *)&loop->timer, on_timer_closed);
 }
 

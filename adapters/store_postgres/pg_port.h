@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "adapters/store_postgres/pg_engine.h"
+#include "adapters/store_postgres/pg_names.h"
 
 #define PG_QUEUE_MAX 8192u       /* requests that wait in a loop; more: RT_AGAIN */
 #define PG_READ_WAIT_US 1000000u /* a read waits that long for a connection, no longer */
@@ -52,6 +53,8 @@ struct pg_group { /* the sessions of a role */
   struct pg_wire *wires;
   unsigned count;
   struct pg_queue waiting; /* requests that no session has yet */
+  struct pg_names *names;  /* NULL: its DSN has no name in it */
+  struct pg_loop *loop;
 };
 
 struct pg_loop {
@@ -89,6 +92,9 @@ void pg_wire_start(struct pg_wire *wire);
 void pg_wire_follow(struct pg_wire *wire);
 void pg_wire_tick(struct pg_wire *wire, uint64_t now_us);
 void pg_wire_closing(struct pg_session *session); /* as pg_session_config.closing */
+void pg_wire_resolve(struct pg_session *session); /* as pg_session_config.resolve */
+/* As pg_names_done; arg: the group. */
+void pg_wire_resolved(void *arg, const struct pg_target *target, const char *why);
 void pg_wire_deinit(struct pg_wire *wire);
 
 /* pg_loop.c: what a loop does between its callbacks. */

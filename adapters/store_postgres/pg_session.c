@@ -2,7 +2,7 @@
  *
  * Happy path: OFF -> CONNECTING -> SETTING_UP -> READY; rounds go out, each followed by a Sync;
  *   results come in the order of the rounds; a talk's next round goes behind those under way.
- * Ways to fail: connecting takes too long or is refused (LOST, with a backoff that doubles); the
+ * Ways to fail: resolving or connecting takes too long or fails (LOST, with a backoff that doubles); the
  *   server is not the one that is wanted (the same); the socket ends, or nothing at all comes for
  *   longer than the server itself allows a statement (LOST; every talk ends as lost). A statement
  *   that the server refuses rolls its round back and fails its talk alone. What the server says
@@ -144,16 +144,36 @@ static void drop_by_libpq(struct pg_session *session, uint64_t now_us)
 
 /* ---- connecting ------------------------------------------------------------------------------ */
 
-void pg_session_start(struct pg_session *session, uint64_t now_us)
+static void connect_begin(struct pg_session *session, uint64_t now_us,
+                          const struct pg_target *target)
 {
-  CHECK(session->state == PG_SESSION_OFF || session->state == PG_SESSION_LOST);
-  session_move(session, PG_SESSION_CONNECTING);
-  session->conn = pg_setup_connect(session->config);
-  session->due_us = now_us + session->config->connect_timeout_us;
+  session->conn = pg_setup_connect(session->config, target);
   session->polling = PGRES_POLLING_WRITING;
   CHECK(session->conn != NULL); /* only without memory */
   if (PQstatus(session->conn) == CONNECTION_BAD || PQsetnonblocking(session->conn, 1) != 0)
     drop_by_libpq(session, now_us);
+}
+
+void pg_session_start(struct pg_session *session, uint64_t now_us)
+{
+  CHECK(session->state == PG_SESSION_OFF || session->state == PG_SESSION_LOST);
+  session_move(session, PG_SESSION_CONNECTING);
+  session->due_us = now_us + session->config->connect_timeout_us;
+  if (session->config->resolve != NULL)
+    session->config->resolve(session);
+  else
+    connect_begin(session, now_us, NULL);
+}
+
+void pg_session_resolved(struct pg_session *session, uint64_t now_us,
+                         const struct pg_target *target, const char *why)
+{
+  if (session->state != PG_SESSION_CONNECTING || session->conn != NULL)
+    return;
+  if (target == NULL)
+    pg_session_drop(session, now_us, why);
+  else
+    connect_begin(session, now_us, target);
 }
 
 static void flush(struct pg_session *session, uint64_t now_us)

@@ -20,7 +20,7 @@
 
 enum pg_session_state {
   PG_SESSION_OFF,        /* not started, or closed */
-  PG_SESSION_CONNECTING, /* libpq is at it: name, socket, TLS, password */
+  PG_SESSION_CONNECTING, /* its name is resolved (no conn yet), or libpq is at it: socket, TLS ... */
   PG_SESSION_SETTING_UP, /* connected; its settings are on their way */
   PG_SESSION_READY,      /* takes talks */
   PG_SESSION_LOST,       /* nothing is open; it connects again when pg_session_due has come */
@@ -28,6 +28,13 @@ enum pg_session_state {
 const char *pg_session_state_name(enum pg_session_state state);
 
 enum { PG_WANTS_READ = 1, PG_WANTS_WRITE = 2 };
+
+/* Hosts whose addresses are known: lists as libpq takes them. An address that is empty: the host
+ * is one itself, or the folder of a socket. */
+#define PG_TARGET_TEXT 2048u
+struct pg_target {
+  char hosts[PG_TARGET_TEXT], addresses[PG_TARGET_TEXT], ports[PG_TARGET_TEXT];
+};
 
 struct pg_session;
 struct pg_session_config { /* borrowed; the same for all sessions of a kind */
@@ -46,6 +53,8 @@ struct pg_session_config { /* borrowed; the same for all sessions of a kind */
   /* Its socket is about to be closed, outside of connecting: it must not be watched any more. May
    * be NULL. */
   void (*closing)(struct pg_session *session);
+  /* Sees to it that pg_session_resolved is called, now or later. NULL: libpq resolves, and blocks. */
+  void (*resolve)(struct pg_session *session);
 };
 
 struct pg_session {
@@ -80,8 +89,11 @@ void pg_session_init(struct pg_session *session, const struct pg_session_config 
 /* Drops the connection without a word about the talks that were under way. */
 void pg_session_deinit(struct pg_session *session);
 
-/* From OFF or LOST. Name resolution may block (libpq): give addresses, or a local resolver. */
+/* From OFF or LOST. */
 void pg_session_start(struct pg_session *session, uint64_t now_us);
+/* The answer to `resolve`; one that comes too late is left alone. NULL: `why` not. */
+void pg_session_resolved(struct pg_session *session, uint64_t now_us,
+                         const struct pg_target *target, const char *why);
 /* Ends the connection at once; talks under way end as lost. It connects again after a backoff. */
 void pg_session_drop(struct pg_session *session, uint64_t now_us, const char *why);
 

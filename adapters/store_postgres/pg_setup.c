@@ -27,23 +27,28 @@ static void ignore_notice(void *arg, const PGresult *result)
 }
 
 /* What stands before the DSN it may change; what stands behind it is ours. */
-PGconn *pg_setup_connect(const struct pg_session_config *config)
+PGconn *pg_setup_connect(const struct pg_session_config *config, const struct pg_target *target)
 {
-  const char *keys[] = {"gssencmode",           "keepalives_idle",
-                        "keepalives_interval",  "keepalives_count",
-                        "tcp_user_timeout",     "dbname",
-                        "application_name",     "client_encoding",
-                        "target_session_attrs", NULL};
-  const char *values[] = {"disable",
-                          "10",
-                          "5",
-                          "3",
-                          "20000",
-                          config->dsn,
-                          config->application_name,
-                          "UTF8",
-                          config->standby ? "any" : "read-write",
-                          NULL};
+  const char *params[][2] = {
+    {"gssencmode", "disable"},
+    {"keepalives_idle", "10"},
+    {"keepalives_interval", "5"},
+    {"keepalives_count", "3"},
+    {"tcp_user_timeout", "20000"},
+    {"dbname", config->dsn},
+    {"application_name", config->application_name},
+    {"client_encoding", "UTF8"},
+    {"target_session_attrs", config->standby ? "any" : "read-write"},
+    {target == NULL ? NULL : "host", target == NULL ? NULL : target->hosts},
+    {"hostaddr", target == NULL ? NULL : target->addresses},
+    {"port", target == NULL ? NULL : target->ports},
+  };
+  enum { COUNT = sizeof params / sizeof params[0] };
+  const char *keys[COUNT + 1] = {NULL}, *values[COUNT + 1] = {NULL};
+  for (unsigned i = 0; i < COUNT; i++) {
+    keys[i] = params[i][0];
+    values[i] = params[i][1];
+  }
   PGconn *conn = PQconnectStartParams(keys, values, 1);
   if (conn != NULL)
     (void)PQsetNoticeReceiver(conn, ignore_notice, NULL);

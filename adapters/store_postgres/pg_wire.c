@@ -100,6 +100,22 @@ void pg_wire_closing(struct pg_session *session)
   watch_close((struct pg_wire *)session);
 }
 
+void pg_wire_resolve(struct pg_session *session)
+{
+  const struct pg_wire *wire = (const struct pg_wire *)session;
+  pg_names_resolve(wire->loop->groups[wire->role].names);
+}
+
+void pg_wire_resolved(void *arg, const struct pg_target *target, const char *why)
+{
+  struct pg_group *group = arg;
+  for (unsigned i = 0; i < group->count; i++) {
+    pg_session_resolved(&group->wires[i].session, pg_clock_us(), target, why);
+    pg_wire_follow(&group->wires[i]);
+  }
+  pg_loop_pump(group->loop);
+}
+
 void pg_wire_deinit(struct pg_wire *wire)
 {
   watch_close(wire);
