@@ -232,6 +232,10 @@ void api_serve(struct front_loop *loop, struct http_exchange *exchange, bool adm
 {
   const struct http_request *request = http_request_of(exchange);
   const struct route_match match = match_of(request, admin);
+  const size_t size = match.route == NULL ? 0 : route_reply_size(match.route, request->body.size);
+  /* Before anything is counted: it comes here again. */
+  if (size > 0 && !http_reply_fits(exchange, size))
+    return;
   struct api_call *call = api_call_new(loop, exchange);
   call->route = match.route;
   http_set_data(exchange, call, NULL);

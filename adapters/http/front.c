@@ -181,6 +181,13 @@ static rt_status front_load(rt_ctx *ctx, void *state)
   return RT_OK;
 }
 
+static void gauge_buffers(const struct front_loop *loop)
+{
+  const size_t bytes = (loop->http == NULL ? 0 : http_loop_buffered(loop->http)) +
+                       (loop->admin == NULL ? 0 : http_loop_buffered(loop->admin));
+  rt_gauge(loop->ctx, loop->front->config.metric_base + FRONT_M_BUFFERED, (int64_t)bytes);
+}
+
 static void tick(struct front_loop *loop)
 {
   uint64_t again_us = TICK_US;
@@ -195,6 +202,7 @@ static void tick(struct front_loop *loop)
     }
   }
   (void)front_not_ready(loop);
+  gauge_buffers(loop);
   if (!loop->draining &&
       !atomic_load_explicit(&loop->front->ready[rt_loop_index(loop->ctx)], memory_order_relaxed))
     again_us = TICK_WAITING_US;

@@ -84,8 +84,15 @@ static void refused(void *user, const char *reason)
   front_count(listener->loop, metric, 1);
 }
 
+static void deferred(void *user)
+{
+  const struct front_listener *listener = user;
+  front_count(listener->loop, FRONT_M_DEFERRED, 1);
+}
+
 const struct http_observer front_observer = {
   .exchange_end = exchange_end,
   .connections = connections,
   .refused = refused,
+  .deferred = deferred,
 };

@@ -34,6 +34,10 @@
     "Requests refused because too much was waiting inside")                                        \
   X(UNAUTHENTICATED, "holdfast_http_unauthenticated_total", "", COUNTER,                           \
     "Requests without a valid service key where one is needed")                                    \
+  X(DEFERRED, "holdfast_http_deferred_total", "", COUNTER,                                         \
+    "Requests that waited until large replies before them were read")                              \
+  X(BUFFERED, "holdfast_http_buffer_bytes", "", GAUGE,                                             \
+    "Memory of the requests and replies of client connections")                                    \
   X(BYTES_IN, "holdfast_http_request_bytes_total", "", COUNTER, "Bytes of requests")               \
   X(BYTES_OUT, "holdfast_http_response_bytes_total", "", COUNTER, "Bytes of replies")              \
   X(STREAMS, "holdfast_http_streams", "", GAUGE, "Open change streams")                            \

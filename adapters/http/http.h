@@ -82,6 +82,13 @@ void *http_user(const struct http_exchange *exchange);
 /* The route template and method for metrics and the access log ("unmatched" unless set). Static. */
 void http_set_route(struct http_exchange *exchange, const char *route, unsigned route_index);
 
+/* What a handler asks before anything else when its reply may have so many bytes (SIZE_MAX: nobody
+ * knows), so that replies that are not read yet do not pile up. True: it may go on, because its
+ * reply is the next of its connection, or fits beside what waits there. False: it returns without a
+ * reply, and is called again with the same exchange once that is so; until then no further request
+ * of the connection is taken. Small replies need no asking. */
+bool http_reply_fits(struct http_exchange *exchange, size_t size);
+
 /* ---- replies --------------------------------------------------------------------------------- */
 
 /* Adds a header to the coming reply; copied. Names and values are the caller's own, never raw
@@ -133,7 +140,7 @@ struct http_limits {        /* defaults in brackets; every one is configurable *
   uint64_t handler_timeout_us; /* [10 s]: 503 `timeout`; a later reply is dropped */
   uint64_t idle_timeout_us;    /* between requests [75 s]: silent close */
   uint64_t write_timeout_us;   /* a reply that the peer does not read [30 s]: reset */
-  size_t write_buffer_max;     /* bytes queued per connection [1 MiB]: stop reading */
+  size_t write_buffer_max;     /* bytes of replies not sent, per connection [1 MiB]: stop reading */
 };
 void http_limits_default(struct http_limits *ret_limits);
 
@@ -143,6 +150,7 @@ struct http_observer {
                        size_t bytes_in, size_t bytes_out, uint64_t duration_us);
   void (*connections)(void *user, struct http_loop *loop, unsigned open);
   void (*refused)(void *user, const char *reason); /* "connections", "per_address", "parse" ... */
+  void (*deferred)(void *user); /* a request waits for the replies before it to be sent */
 };
 
 /* Binds and listens; every loop calls it with the same address (SO_REUSEPORT; IPv4, [IPv6], or
@@ -162,6 +170,8 @@ void http_loop_resume(struct http_loop *loop);
  * so far are answered, the last of which says Connection: close. */
 void http_loop_drain(struct http_loop *loop);
 unsigned http_loop_connections(const struct http_loop *loop);
+/* Bytes of memory that its connections' requests and replies have. */
+size_t http_loop_buffered(const struct http_loop *loop);
 /* Closes all sockets; `closed` is called when the last handle is gone. Exchanges that are still
  * unanswered stay valid; their replies go nowhere and the observer is not called any more. */
 void http_loop_close(struct http_loop *loop, void (*closed)(void *arg), void *arg);

@@ -14,6 +14,7 @@ static char *block_take(struct http_pool *pool, size_t size, size_t *ret_capacit
     if (size > class_size[i])
       continue;
     *ret_capacity = class_size[i];
+    pool->used += class_size[i];
     struct http_block *block = pool->free[i];
     if (block == NULL)
       return rt_alloc(class_size[i]);
@@ -22,11 +23,14 @@ static char *block_take(struct http_pool *pool, size_t size, size_t *ret_capacit
     return (char *)block;
   }
   *ret_capacity = size;
+  pool->used += size;
   return rt_alloc(size);
 }
 
 static void block_put(struct http_pool *pool, char *data, size_t capacity)
 {
+  CHECK(pool->used >= capacity);
+  pool->used -= capacity;
   for (unsigned i = 0; i < HTTP_POOL_CLASSES; i++) {
     if (capacity == class_size[i] && pool->count[i] < HTTP_POOL_KEEP) {
       struct http_block *block = (struct http_block *)(void *)data;

@@ -20,6 +20,7 @@ struct http_block {
 struct http_pool { /* zeroed memory is an empty pool */
   struct http_block *free[HTTP_POOL_CLASSES];
   unsigned count[HTTP_POOL_CLASSES];
+  size_t used; /* bytes of the blocks that buffers have */
 };
 
 struct http_buffer { /* zeroed memory is an empty buffer */

@@ -6,8 +6,9 @@
  * runtime is full) and goes on in a later turn.
  * Ways to fail: a parse error, a limit, a deadline: answered, then closed; the peer is gone.
  * Invariants: incoming != NULL means that its bytes from the first one on are in `in` between
- * callbacks; no_more means that incoming is NULL and stays so; stalled means that nothing is read,
- * and is the case whenever bytes wait in `in` that were not looked at. */
+ * callbacks; deferred is the newest request, and nothing is taken behind it; no_more means that
+ * incoming is NULL and stays so; stalled means that nothing is read, and is the case whenever bytes
+ * wait in `in` that were not looked at. */
 #include <string.h>
 
 #include "holdfast/check.h"
@@ -151,9 +152,9 @@ struct input {
 bool http_conn_may_parse(const struct http_conn *conn)
 {
   const struct http_loop *loop = conn->loop;
-  return !conn->closing && !conn->no_more && !loop->paused &&
+  return !conn->closing && !conn->no_more && !loop->paused && conn->deferred == NULL &&
          conn->in_flight < loop->limits.pipeline_max &&
-         http_output_queued(conn) < loop->limits.write_buffer_max;
+         http_output_queued(conn) + conn->held < loop->limits.write_buffer_max;
 }
 
 static void request_begin(struct http_conn *conn)
@@ -278,6 +279,14 @@ static void request_head(struct http_conn *conn, struct input *input)
   }
 }
 
+static void request_hand_over(struct http_exchange *exchange)
+{
+  struct http_loop *loop = exchange->conn->loop;
+  exchange->owed = true;
+  http_timer_handler(exchange);
+  loop->handler(exchange, loop->user);
+}
+
 /* The request is complete. A large one that has its buffer for itself keeps it, others are
  * copied: whatever a handler keeps a slice of lives as long as the exchange. */
 static void request_complete(struct http_conn *conn, struct input *input)
@@ -304,9 +313,7 @@ static void request_complete(struct http_conn *conn, struct input *input)
     http_exchange_problem(exchange, &(struct http_problem){.error = HF_E_EXPECTATION_FAILED});
     return;
   }
-  exchange->owed = true;
-  http_timer_handler(exchange);
-  conn->loop->handler(exchange, conn->loop->user);
+  request_hand_over(exchange);
 }
 
 /* Keeps what no request has used yet in the connection's own buffer. */
@@ -384,7 +391,7 @@ static void conn_consume(struct http_conn *conn, struct input input)
   input_keep(conn, &input);
   if (conn->in.size > 0 && is_watched(conn))
     http_buffer_free(&conn->loop->pool, &conn->in);
-  else if (conn->in.size > 0 && !more)
+  else if ((conn->in.size > 0 && !more) || conn->deferred != NULL)
     conn_stall(conn);
 }
 
@@ -432,6 +439,21 @@ static void conn_unstall(struct http_conn *conn)
     CHECK(uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) == 0);
   else
     conn_stall(conn);
+}
+
+/* Hands over the request that had to wait for the replies before it. */
+static void conn_go_on(struct http_conn *conn)
+{
+  struct http_exchange *exchange = conn->deferred;
+
+  if (exchange != NULL && conn->loop->paused && !conn->stalled)
+    conn_stall(conn); /* To be found when the pause ends. */
+  if (!http_exchange_may_go_on(conn))
+    return;
+  conn->deferred = NULL;
+  request_hand_over(exchange);
+  CHECK(conn->deferred == NULL);
+  http_output_flush(conn);
 }
 
 void http_conn_watch(struct http_conn *conn)
@@ -565,6 +587,7 @@ void http_conn_turn(struct http_conn *conn)
   http_output_flush(conn);
   http_stream_resume(conn);
   http_output_flush(conn);
+  conn_go_on(conn);
   while (conn->stalled && http_conn_may_parse(conn)) {
     conn_unstall(conn);
     http_output_flush(conn);

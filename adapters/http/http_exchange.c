@@ -54,6 +54,7 @@ void http_exchange_free(struct http_exchange *exchange)
   http_list_remove(&exchange->timed);
   http_buffer_free(&loop->pool, &exchange->copy);
   http_buffer_free(&loop->pool, &exchange->headers);
+  conn->held -= exchange->out.size;
   http_buffer_free(&loop->pool, &exchange->out);
   exchange->conn = NULL;
   if (loop->free_exchanges_count < FREE_EXCHANGES_MAX) {
@@ -122,6 +123,62 @@ struct http_buffer *http_exchange_out(struct http_exchange *exchange)
   return conn->exchanges.next == &exchange->order ? &conn->out : &exchange->out;
 }
 
+void http_exchange_wrote(struct http_exchange *exchange, const struct http_buffer *out,
+                         size_t before)
+{
+  const size_t size = out->size - before;
+  exchange->bytes_out += size;
+  if (out == &exchange->out)
+    exchange->conn->held += size;
+}
+
+/* The promise is kept, or nobody waits for it any more. */
+static void promise_end(struct http_exchange *exchange)
+{
+  CHECK(exchange->conn->promised >= exchange->promised);
+  exchange->conn->promised -= exchange->promised;
+  exchange->promised = 0;
+}
+
+static bool reply_fits(const struct http_conn *conn, const struct http_exchange *exchange,
+                       size_t size)
+{
+  const size_t most = conn->loop->limits.write_buffer_max;
+  const size_t queued = http_output_queued(conn);
+  if (conn->exchanges.next == &exchange->order)
+    return queued < most;
+  const size_t waits = queued + conn->held + conn->promised;
+  return waits < most && size <= most - waits;
+}
+
+bool http_reply_fits(struct http_exchange *exchange, size_t size)
+{
+  struct http_conn *conn = exchange->conn;
+  const struct http_loop *loop = conn->loop;
+
+  CHECK(exchange->owed && !exchange->answered && !exchange->detached);
+  CHECK(conn->deferred == NULL && exchange->promised == 0);
+  if (reply_fits(conn, exchange, size)) {
+    exchange->promised =
+      size < loop->limits.write_buffer_max ? size : loop->limits.write_buffer_max;
+    conn->promised += exchange->promised;
+    return true;
+  }
+  exchange->owed = false;
+  http_list_remove(&exchange->timed); /* It is the peer who is late. */
+  conn->deferred = exchange;
+  conn->deferred_size = size;
+  if (loop->observer.deferred != NULL)
+    loop->observer.deferred(loop->user);
+  return false;
+}
+
+bool http_exchange_may_go_on(const struct http_conn *conn)
+{
+  return conn->deferred != NULL && !conn->closing && !conn->loop->paused &&
+         reply_fits(conn, conn->deferred, conn->deferred_size);
+}
+
 bool http_exchange_closes(struct http_exchange *exchange)
 {
   if (exchange->last)
@@ -133,6 +190,7 @@ static void dequeue(struct http_exchange *exchange)
 {
   CHECK(exchange->conn->in_flight > 0);
   exchange->conn->in_flight--;
+  promise_end(exchange);
   http_list_remove(&exchange->order);
 }
 
@@ -141,6 +199,8 @@ void http_exchange_detach(struct http_exchange *exchange)
   dequeue(exchange);
   http_list_remove(&exchange->timed);
   exchange->detached = true;
+  if (exchange->conn->deferred == exchange)
+    exchange->conn->deferred = NULL;
   if (!exchange->owed) {
     http_exchange_free(exchange);
   } else if (exchange->streaming) {
@@ -158,6 +218,7 @@ static void order_advance(struct http_conn *conn)
       HTTP_LIST_OF(conn->exchanges.next, struct http_exchange, order);
     /* What was rendered early joins the connection's output. */
     http_buffer_add(pool, &conn->out, exchange->out.data, exchange->out.size);
+    conn->held -= exchange->out.size;
     http_buffer_free(pool, &exchange->out);
     if (!exchange->answered)
       return;
@@ -197,6 +258,7 @@ void http_exchange_done(struct http_exchange *exchange, unsigned status)
 
   CHECK(!exchange->answered && !exchange->detached);
   exchange->answered = true;
+  promise_end(exchange);
   http_list_remove(&exchange->timed);
   report(exchange, status);
   if (!exchange->owed)

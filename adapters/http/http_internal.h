@@ -59,6 +59,7 @@ struct http_exchange {
   uint64_t deadline_ms;       /* of the handler */
   uint64_t started_us;
   size_t bytes_in, bytes_out;
+  size_t promised;            /* bytes of the reply to come, as http_reply_fits was told */
   struct http_buffer copy;    /* the request's bytes; all slices of request point here */
   struct http_buffer headers; /* what http_add_header was given, rendered */
   struct http_buffer out;     /* the reply, while an earlier request is unanswered */
@@ -95,13 +96,17 @@ struct http_conn {
   struct http_list stalled_link;  /* loop->stalled */
   struct http_list exchanges;     /* in order of arrival; the first one's reply goes out next */
   struct http_exchange *incoming; /* the request that is being read; NULL between requests */
+  struct http_exchange *deferred; /* the newest request, when its reply does not fit yet; or NULL */
   struct http_parser parser;      /* of incoming */
   struct http_buffer in;          /* bytes that no complete request has used yet */
   struct http_buffer out;         /* rendered, not given to the system */
   struct http_buffer writing;     /* under way in a uv_write */
   uint64_t phase_deadline_ms, write_deadline_ms;
-  uint64_t read_us;   /* when the newest bytes came */
-  uint64_t skip;      /* bytes of a refused body still to drop */
+  uint64_t read_us; /* when the newest bytes came */
+  uint64_t skip;    /* bytes of a refused body still to drop */
+  size_t held;      /* bytes of replies that wait in their exchanges for earlier ones */
+  size_t promised;  /* the sum over exchanges */
+  size_t deferred_size;
   size_t write_left;  /* bytes that the peer had not taken when the write's deadline was set */
   size_t dropped;     /* bytes read while lingering */
   unsigned refs;      /* the open handle, and each exchange */
@@ -211,8 +216,13 @@ struct http_exchange *http_exchange_new(struct http_conn *conn);
 void http_exchange_name(struct http_exchange *exchange, struct http_slice id);
 /* Appends it to the connection's order; a handler (or the caller) owes the reply from now on. */
 void http_exchange_enqueue(struct http_exchange *exchange);
-/* The buffer that this exchange's reply goes to now. */
+/* The buffer that this exchange's reply goes to now; and what is told after something was put
+ * there, with the buffer's size before. */
 struct http_buffer *http_exchange_out(struct http_exchange *exchange);
+void http_exchange_wrote(struct http_exchange *exchange, const struct http_buffer *out,
+                         size_t before);
+/* May the connection's deferred request go on? */
+bool http_exchange_may_go_on(const struct http_conn *conn);
 /* Whether its reply ends the connection; decided once its reply is rendered. */
 bool http_exchange_closes(struct http_exchange *exchange);
 /* The reply is complete: reports it, lets go of it, moves the connection's order on. */

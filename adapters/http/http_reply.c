@@ -194,7 +194,7 @@ static void reply_send(struct http_exchange *exchange, unsigned status, const ch
   http_reply_head(exchange, out, status, content_type, bodiless ? NULL : &length);
   if (exchange->request.method != HTTP_HEAD)
     http_buffer_add(&loop->pool, out, body, size);
-  exchange->bytes_out = out->size - before;
+  http_exchange_wrote(exchange, out, before);
   http_exchange_done(exchange, status);
 }
 

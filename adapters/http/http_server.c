@@ -230,6 +230,11 @@ unsigned http_loop_connections(const struct http_loop *loop)
   return loop->connections;
 }
 
+size_t http_loop_buffered(const struct http_loop *loop)
+{
+  return loop->pool.used;
+}
+
 void http_loop_pause(struct http_loop *loop)
 {
   loop->paused = true;

@@ -51,7 +51,7 @@ void http_stream_begin(struct http_exchange *exchange, unsigned status, const ch
   struct http_buffer *out = http_exchange_out(exchange);
   const size_t before = out->size;
   http_reply_head(exchange, out, status, content_type, NULL);
-  exchange->bytes_out = out->size - before;
+  http_exchange_wrote(exchange, out, before);
   exchange->wrote = true;
   http_conn_mark(exchange->conn);
 }
@@ -63,7 +63,9 @@ size_t http_stream_room(const struct http_exchange *exchange)
 
   if (stream_is_gone(exchange)) /* No size is a reason to wait: the next write tells. */
     return SIZE_MAX;
-  const size_t queued = http_output_queued(conn) + exchange->out.size;
+  /* What waits behind the stream at the front cannot leave before it, and must not hold it up. */
+  const bool first = conn->exchanges.next == &exchange->order;
+  const size_t queued = http_output_queued(conn) + (first ? 0 : conn->held);
   return queued < most ? most - queued : 0;
 }
 
@@ -99,7 +101,7 @@ bool http_stream_write(struct http_exchange *exchange, const void *data, size_t 
   http_buffer_add(pool, out, data, size);
   if (exchange->chunked)
     http_buffer_add(pool, out, "\r\n", 2);
-  exchange->bytes_out += out->size - before;
+  http_exchange_wrote(exchange, out, before);
   http_conn_mark(exchange->conn);
   return true;
 }
@@ -111,8 +113,10 @@ void http_stream_end(struct http_exchange *exchange)
     return;
   exchange->owed = false;
   if (exchange->chunked && exchange->request.method != HTTP_HEAD) {
-    http_buffer_text(&exchange->conn->loop->pool, http_exchange_out(exchange), "0\r\n\r\n");
-    exchange->bytes_out += 5;
+    struct http_buffer *out = http_exchange_out(exchange);
+    const size_t before = out->size;
+    http_buffer_text(&exchange->conn->loop->pool, out, "0\r\n\r\n");
+    http_exchange_wrote(exchange, out, before);
   }
   http_exchange_done(exchange, exchange->stream_status);
 }

@@ -99,6 +99,31 @@ struct route_match route_find(enum http_method method, struct http_slice path)
   return match;
 }
 
+/* An operation's result has several times the bytes of the operation. */
+#define BATCH_REPLY_FACTOR 8u
+
+size_t route_reply_size(const struct route *route, size_t body_size)
+{
+  switch (route->id) {
+  case ROUTE_BATCH_POST:
+    return BATCH_REPLY_FACTOR * body_size;
+  case ROUTE_ENTRIES_GET:
+  case ROUTE_HOLDS_GET:
+  case ROUTE_CHANGES_GET:
+  case ROUTE_ASSETS_GET:
+  case ROUTE_KEYS_GET:
+  case ROUTE_METRICS:
+  case ROUTE_OPENAPI:
+  case ROUTE_DOCS:
+  case ROUTE_DOCS_FILE:
+  case ROUTE_ADMIN:
+  case ROUTE_ADMIN_FILE:
+    return SIZE_MAX;
+  default:
+    return 0;
+  }
+}
+
 const char *route_method_text(enum http_method method)
 {
   switch (method) {

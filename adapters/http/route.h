@@ -150,6 +150,10 @@ struct route_match {
 /* HEAD finds the GET row; OPTIONS finds nothing and is answered from `methods`. */
 struct route_match route_find(enum http_method method, struct http_slice path);
 
+/* How long a reply of the route to a request with so large a body may become: 0 when it is at most
+ * some ten KiB, SIZE_MAX when it may be megabytes. For http_reply_fits. */
+size_t route_reply_size(const struct route *route, size_t body_size);
+
 #define ROUTE_ALLOW_MAX 64u
 /* The value of Allow: "GET, HEAD, OPTIONS". */
 const char *route_allow(unsigned methods, char out[ROUTE_ALLOW_MAX]);

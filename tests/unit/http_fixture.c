@@ -80,6 +80,12 @@ static void on_refused(void *user, const char *reason)
   fixture->refused_reason = reason;
 }
 
+static void on_deferred(void *user)
+{
+  struct http_fixture *fixture = user;
+  fixture->deferred++;
+}
+
 static void on_watchdog(uv_timer_t *timer)
 {
   (void)timer;
@@ -94,7 +100,8 @@ void fixture_init(struct http_fixture *fixture)
 
 void fixture_start(struct http_fixture *fixture)
 {
-  static const struct http_observer observer = {on_exchange_end, on_connections, on_refused};
+  static const struct http_observer observer = {on_exchange_end, on_connections, on_refused,
+                                                on_deferred};
 
   assert_int_equal(uv_loop_init(&fixture->uv), 0);
   assert_int_equal(uv_timer_init(&fixture->uv, &fixture->watchdog), 0);

@@ -35,6 +35,7 @@ struct http_fixture {
   size_t ended_bytes_out;
   unsigned released; /* http_set_data releases */
   unsigned refused;
+  unsigned deferred;
   const char *refused_reason;
   unsigned open; /* as told to the observer */
   bool closed;

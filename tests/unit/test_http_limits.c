@@ -308,6 +308,146 @@ static void test_reader_when_it_reads_again_then_all_replies_come(void **state)
   stop();
 }
 
+/* ---- replies that wait ----------------------------------------------------------------------- */
+
+#define PIECE 4000u
+
+/* /hold is held; /large asks for its turn and is held then; else a small reply. */
+static void turns_handler(struct http_exchange *exchange, void *user)
+{
+  static char body[PIECE];
+  struct http_fixture *mine = user;
+  const struct http_slice path = http_request_of(exchange)->path;
+  const bool large = path.size == 6 && memcmp(path.at, "/large", 6) == 0;
+  if (large && !http_reply_fits(exchange, SIZE_MAX))
+    return;
+  if (!large && path.size == 7 && !http_reply_fits(exchange, PIECE)) /* "/middle" */
+    return;
+  mine->handled++;
+  if (large || (path.size == 5 && memcmp(path.at, "/hold", 5) == 0))
+    mine->held[mine->held_count++] = exchange;
+  else
+    http_reply(exchange, 200, "application/octet-stream", body, sizeof body);
+}
+
+static void test_replies_when_an_earlier_one_is_missing_then_they_are_bounded_like_unsent_ones(
+  void **state)
+{
+  (void)state;
+  fixture.handler = turns_handler;
+  fixture.limits.write_buffer_max = 3 * PIECE;
+  start();
+  client_send(&client, GET("/hold"));
+  for (unsigned i = 0; i < 40; i++)
+    client_send(&client, GET("/"));
+  pump_count(&fixture, &fixture.handled, 4);
+  pump_ready(&fixture);
+  assert_int_equal(fixture.handled, 4);
+  assert_in_range(http_loop_buffered(fixture.http), 3 * PIECE, 150000);
+  held_answer(&fixture, 0);
+  client_expect(&client, 200, "held 0");
+  for (unsigned i = 0; i < 40; i++) {
+    client_receive(&client, false, &response);
+    assert_int_equal(response.body_size, PIECE);
+  }
+  assert_int_equal(fixture.deferred, 0);
+  stop();
+}
+
+static void test_reply_when_large_then_it_waits_for_those_before_it_and_holds_up_those_behind(
+  void **state)
+{
+  (void)state;
+  fixture.handler = turns_handler;
+  start();
+  client_send(&client, GET("/large") GET("/large") GET("/") GET("/large"));
+  pump_count(&fixture, &fixture.deferred, 1);
+  pump_ready(&fixture);
+  assert_int_equal(fixture.handled, 1);
+  held_answer(&fixture, 0);
+  client_expect(&client, 200, "held 0");
+  pump_count(&fixture, &fixture.handled, 3); /* the second one, and the small one behind it */
+  pump_count(&fixture, &fixture.deferred, 2);
+  assert_int_equal(fixture.held_count, 2);
+  held_answer(&fixture, 1);
+  client_expect(&client, 200, "held 1");
+  client_receive(&client, false, &response);
+  assert_int_equal(response.body_size, PIECE);
+  pump_count(&fixture, &fixture.held_count, 3);
+  held_answer(&fixture, 2);
+  client_expect(&client, 200, "held 2");
+  assert_int_equal(fixture.deferred, 2);
+  assert_int_equal(fixture.ended, 4);
+  stop();
+}
+
+static void test_reply_when_its_size_fits_beside_the_others_then_it_does_not_wait(void **state)
+{
+  (void)state;
+  fixture.handler = turns_handler;
+  fixture.limits.write_buffer_max = 3 * PIECE;
+  start();
+  client_send(&client, GET("/hold") GET("/middle") GET("/middle") GET("/middle"));
+  pump_count(&fixture, &fixture.deferred, 1);
+  assert_int_equal(fixture.handled, 3);
+  held_answer(&fixture, 0);
+  client_expect(&client, 200, "held 0");
+  for (unsigned i = 0; i < 3; i++)
+    client_receive(&client, false, &response);
+  assert_int_equal(fixture.deferred, 1);
+  stop();
+}
+
+static void test_reply_when_it_waits_for_its_turn_then_no_deadline_runs_against_it(void **state)
+{
+  (void)state;
+  fixture.handler = turns_handler;
+  fixture.limits.handler_timeout_us = 10000;
+  start();
+  client_send(&client, GET("/large") GET("/large") GET("/never"));
+  pump_count(&fixture, &fixture.ended, 1); /* the first one is late; the second's time begins */
+  pump_count(&fixture, &fixture.held_count, 2);
+  held_answer(&fixture, 1);
+  client_receive(&client, false, &response);
+  assert_int_equal(response.status, 503);
+  client_expect(&client, 200, "held 1");
+  held_answer(&fixture, 0);
+  stop();
+}
+
+static void test_reply_when_it_waits_and_the_loop_rests_then_it_goes_on_after_that(void **state)
+{
+  (void)state;
+  fixture.handler = turns_handler;
+  start();
+  client_send(&client, GET("/large") GET("/large"));
+  pump_count(&fixture, &fixture.deferred, 1);
+  http_loop_pause(fixture.http);
+  held_answer(&fixture, 0);
+  client_expect(&client, 200, "held 0");
+  pump_ready(&fixture);
+  assert_int_equal(fixture.held_count, 1);
+  http_loop_resume(fixture.http);
+  pump_count(&fixture, &fixture.held_count, 2);
+  held_answer(&fixture, 1);
+  client_expect(&client, 200, "held 1");
+  stop();
+}
+
+static void test_reply_when_it_waits_and_the_server_closes_then_it_never_reaches_the_handler(
+  void **state)
+{
+  (void)state;
+  fixture.handler = turns_handler;
+  start();
+  client_send(&client, GET("/large") GET("/large"));
+  pump_count(&fixture, &fixture.deferred, 1);
+  stop();
+  assert_int_equal(fixture.held_count, 1);
+  http_reply(fixture.held[0], 200, NULL, NULL, 0);
+  assert_int_equal(fixture.ended, 0);
+}
+
 /* ---- caps ------------------------------------------------------------------------------------ */
 
 static void expect_over_cap(const char *reason)
@@ -439,6 +579,12 @@ int main(void)
     T(test_reader_when_it_does_not_read_then_requests_wait_and_it_is_reset),
     T(test_reader_when_it_reads_slowly_then_each_piece_buys_time),
     T(test_reader_when_it_reads_again_then_all_replies_come),
+    T(test_replies_when_an_earlier_one_is_missing_then_they_are_bounded_like_unsent_ones),
+    T(test_reply_when_large_then_it_waits_for_those_before_it_and_holds_up_those_behind),
+    T(test_reply_when_its_size_fits_beside_the_others_then_it_does_not_wait),
+    T(test_reply_when_it_waits_for_its_turn_then_no_deadline_runs_against_it),
+    T(test_reply_when_it_waits_and_the_loop_rests_then_it_goes_on_after_that),
+    T(test_reply_when_it_waits_and_the_server_closes_then_it_never_reaches_the_handler),
     T(test_connections_when_over_the_cap_then_503_and_close),
     T(test_connections_when_over_the_cap_of_an_address_then_503_and_close),
     T(test_connections_when_from_loopback_then_cap_of_an_address_does_not_count),

@@ -104,6 +104,22 @@ static void test_find_when_a_page_has_a_slash_behind_it_is_found(void **state)
   assert_found(HTTP_GET, "/admin/admin.js", ROUTE_ADMIN_FILE);
 }
 
+/* Lists, pages, texts and what is as long as the request: their replies wait for each other. */
+static void test_reply_size_when_it_has_no_bound_of_its_own_then_it_is_told(void **state)
+{
+  (void)state;
+  for (unsigned i = 0; i < ROUTE_COUNT; i++) {
+    const struct route *route = &routes[i];
+    const bool large = route->produces != ROUTE_JSON || strstr(route->query, "limit") != NULL ||
+                       route->id == ROUTE_OPENAPI;
+    if ((route_reply_size(route, 0) == SIZE_MAX) != large)
+      fail_msg("%s", route->name);
+  }
+  assert_int_equal(route_reply_size(&routes[ROUTE_OPS_POST], ROUTE_BODY_MAX), 0);
+  assert_int_equal(route_reply_size(&routes[ROUTE_BALANCES_GET], 0), 0);
+  assert_true(route_reply_size(&routes[ROUTE_BATCH_POST], 1000) > 1000);
+}
+
 /* Every row is whole: it can be described, and somebody decided on who may ask. */
 static void test_table_when_read_is_whole(void **state)
 {
@@ -221,6 +237,7 @@ int main(void)
     cmocka_unit_test(test_find_when_the_method_is_another_tells_which_it_takes),
     cmocka_unit_test(test_find_when_a_literal_path_is_there_hides_the_parameter),
     cmocka_unit_test(test_find_when_a_page_has_a_slash_behind_it_is_found),
+    cmocka_unit_test(test_reply_size_when_it_has_no_bound_of_its_own_then_it_is_told),
     cmocka_unit_test(test_table_when_read_is_whole),
     cmocka_unit_test(test_accepts_when_a_range_fits_is_true),
     cmocka_unit_test(test_accepts_when_no_range_fits_is_false),
