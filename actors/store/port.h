@@ -246,6 +246,7 @@ enum store_status {
                         newest one, because that was refused */
   STORE_UNKNOWN,     /* a commit that may be there or not */
   STORE_CORRUPT,     /* what was read is impossible */
+  STORE_BUSY,        /* a read that was not done: too many of its kind wait */
   STORE_RESTAGE,     /* unit, by the store actor: not done, because an earlier unit of the same
                         user was a hit or conflict; judge it again on the committed state */
 };

@@ -16,9 +16,18 @@
 #define STORE_BREAKER_FAILURES 3u     /* in a row: the breaker opens, units are refused at once */
 #define STORE_VAIN_MAX 2u     /* openings in vain: a partition's requests are refused at once */
 #define STORE_READS_MAX 4096u /* in the port at a time; more wait in a list as long again */
+/* Of those that look at many rows, so that the port always has room for those that a write waits
+ * for, which then stand behind a few slow ones at most. */
+#define STORE_SLOW_MAX 4u           /* in the port at a time */
+#define STORE_SLOW_WAITING_MAX 256u /* more are told to come again */
 
 struct unit_list {
   struct store_unit *first, *last;
+  uint32_t count;
+};
+
+struct read_list {
+  struct store_request *first, *last;
   uint32_t count;
 };
 
@@ -80,11 +89,12 @@ struct store_actor {
   bool projecting;
   bool committed_since_tick;
   unsigned project_next;
-  struct store_fence *fences;                     /* users who must not write until they RESUME */
-  unsigned reads;                                 /* in the port */
-  struct store_request *reads_first, *reads_last; /* waiting for the port */
-  unsigned reads_waiting;
-  unsigned reads_held; /* over all partitions */
+  struct store_fence *fences; /* users who must not write until they RESUME */
+  unsigned reads;             /* in the port */
+  unsigned reads_slow;        /* of these, the slow ones */
+  struct read_list quick;     /* waiting for the port */
+  struct read_list slow;      /* likewise; they go when no quick one waits */
+  unsigned reads_held;        /* over all partitions */
 };
 
 enum store_timer {

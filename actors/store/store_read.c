@@ -1,9 +1,19 @@
 /* Reads pass through to the port, bounded; and the lazy projection, which runs when nothing else
- * writes. */
+ * writes.
+ *
+ * Two lists wait for the port. Quick reads are of a row or of a user, and writes wait for them;
+ * slow ones look at many rows, and only who asked waits. A slow one goes when no quick one waits
+ * and few slow ones are in the port, so that no number of them keeps a user from waking up. */
 #include "actors/metrics.h"
 #include "actors/store/store.h"
 
 #define PROJECT_ENTRIES 2000u
+
+static bool is_slow(const struct store_request *request)
+{
+  return request->kind == STORE_SCAN || request->kind == STORE_LIST_ENTRIES ||
+         request->kind == STORE_LIST_HOLDS || request->kind == STORE_BALANCE_AT;
+}
 
 static void read_answer(rt_ctx *ctx, struct store_request *request)
 {
@@ -11,10 +21,10 @@ static void read_answer(rt_ctx *ctx, struct store_request *request)
   rt_reply(ctx, request->asker, request->corr, HF_READ_DONE, &request, sizeof request);
 }
 
-static void read_refuse(rt_ctx *ctx, struct store_request *request)
+static void read_refuse(rt_ctx *ctx, struct store_request *request, enum store_status status)
 {
   hf_count(ctx, HF_M_STORE_REFUSED, 1);
-  request->status = STORE_UNAVAILABLE;
+  request->status = (uint8_t)status;
   read_answer(ctx, request);
 }
 
@@ -29,6 +39,7 @@ static bool read_submit(rt_ctx *ctx, struct store_actor *store, struct store_req
   if (setup->port->submit(setup->port, ctx, request) != RT_OK)
     return false;
   store->reads++;
+  store->reads_slow += is_slow(request) ? 1u : 0;
   return true;
 }
 
@@ -61,7 +72,7 @@ static bool read_hold(rt_ctx *ctx, struct store_actor *store, struct store_reque
     return false;
   if (!partition->owned || partition->releasing || store_breaker(store) ||
       partition_in_vain(partition) || store->reads_held >= STORE_READS_MAX) {
-    read_refuse(ctx, request);
+    read_refuse(ctx, request, STORE_UNAVAILABLE);
     return true;
   }
   request->next = NULL;
@@ -100,7 +111,7 @@ void store_held_refuse(rt_ctx *ctx, struct store_actor *store, struct partition 
 {
   struct store_request *request;
   while ((request = held_take(store, partition)) != NULL)
-    read_refuse(ctx, request);
+    read_refuse(ctx, request, STORE_UNAVAILABLE);
 }
 
 /* ---- reads ----------------------------------------------------------------------------------- */
@@ -109,7 +120,18 @@ void store_held_refuse(rt_ctx *ctx, struct store_actor *store, struct partition 
 static void lease_submit(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
 {
   if (!read_submit(ctx, store, request))
-    read_refuse(ctx, request);
+    read_refuse(ctx, request, STORE_UNAVAILABLE);
+}
+
+static void list_add(struct read_list *list, struct store_request *request)
+{
+  CHECK(request->next == NULL);
+  if (list->last != NULL)
+    list->last->next = request;
+  else
+    list->first = request;
+  list->last = request;
+  list->count++;
 }
 
 void store_read(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
@@ -122,48 +144,55 @@ void store_read(rt_ctx *ctx, struct store_actor *store, struct store_request *re
   }
   if (read_hold(ctx, store, request))
     return;
-  if (store->reads_first == NULL && store->reads < STORE_READS_MAX &&
-      read_submit(ctx, store, request))
-    return;
-  if (store->reads_waiting >= STORE_READS_MAX) {
-    read_refuse(ctx, request);
+  const bool slow = is_slow(request);
+  struct read_list *list = slow ? &store->slow : &store->quick;
+  if (list->count >= (slow ? STORE_SLOW_WAITING_MAX : STORE_READS_MAX)) {
+    read_refuse(ctx, request, slow ? STORE_BUSY : STORE_UNAVAILABLE);
     return;
   }
-  if (store->reads_last != NULL)
-    store->reads_last->next = request;
-  else
-    store->reads_first = request;
-  store->reads_last = request;
-  store->reads_waiting++;
-  /* With nothing in flight no answer would come to go on with. */
-  if (store->reads == 0)
-    rt_timer(ctx, 1000, STORE_TIMER_READS);
+  list_add(list, request);
+  store_read_resume(ctx, store);
+}
+
+/* False: the list's first request has to wait for the port. */
+static bool list_go(rt_ctx *ctx, struct store_actor *store, struct read_list *list)
+{
+  while (list->first != NULL) {
+    struct store_request *request = list->first;
+    struct store_request *next = request->next;
+    request->next = NULL;
+    if (!read_hold(ctx, store, request) &&
+        (store->reads >= STORE_READS_MAX ||
+         (is_slow(request) && store->reads_slow >= STORE_SLOW_MAX) ||
+         !read_submit(ctx, store, request))) {
+      request->next = next;
+      return false;
+    }
+    list->first = next;
+    if (next == NULL)
+      list->last = NULL;
+    list->count--;
+  }
+  return true;
 }
 
 void store_read_resume(rt_ctx *ctx, struct store_actor *store)
 {
-  while (store->reads_first != NULL) {
-    struct store_request *request = store->reads_first;
-    struct store_request *next = request->next;
-    request->next = NULL;
-    if (!read_hold(ctx, store, request) &&
-        (store->reads >= STORE_READS_MAX || !read_submit(ctx, store, request))) {
-      request->next = next;
-      if (store->reads == 0)
-        rt_timer(ctx, 1000, STORE_TIMER_READS);
-      return;
-    }
-    store->reads_first = next;
-    if (next == NULL)
-      store->reads_last = NULL;
-    store->reads_waiting--;
-  }
+  if (list_go(ctx, store, &store->quick) && list_go(ctx, store, &store->slow))
+    return;
+  /* With nothing in flight no answer would come to go on with. */
+  if (store->reads == 0)
+    rt_timer(ctx, 1000, STORE_TIMER_READS);
 }
 
 void store_read_done(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
 {
   CHECK(store->reads > 0);
   store->reads--;
+  if (is_slow(request)) {
+    CHECK(store->reads_slow > 0);
+    store->reads_slow--;
+  }
   hf_observe(ctx, HF_M_STORE_READ, rt_now_us(ctx) - request->submitted_us);
   read_answer(ctx, request);
   store_read_resume(ctx, store);

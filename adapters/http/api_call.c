@@ -333,6 +333,8 @@ enum hf_error api_read_error(const struct store_request *request, enum hf_error 
     return not_found;
   case STORE_CORRUPT:
     return HF_E_INTERNAL;
+  case STORE_BUSY:
+    return HF_E_OVERLOADED;
   default:
     return HF_E_UNAVAILABLE;
   }

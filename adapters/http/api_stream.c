@@ -227,7 +227,7 @@ static void stream_fail(struct api_stream *stream, enum hf_error error)
 {
   if (!stream->begun) {
     stream_refuse(stream, error);
-  } else if (error == HF_E_UNAVAILABLE) {
+  } else if (error == HF_E_UNAVAILABLE || error == HF_E_OVERLOADED) {
     stream->retry = true;
     stream_poll_later(stream, false);
   } else {

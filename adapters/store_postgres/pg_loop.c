@@ -137,6 +137,11 @@ static bool is_slow(const struct store_request *request)
   return request->kind == STORE_SCAN || request->kind == STORE_PROJECT;
 }
 
+struct pg_queue *pg_group_queue(struct pg_group *group, const struct store_request *request)
+{
+  return is_slow(request) ? &group->slow : &group->waiting;
+}
+
 /* The request has its answer, or goes to the primary for one. */
 static void job_end(struct pg_wire *wire, struct pg_job *job)
 {
@@ -154,7 +159,7 @@ static void job_end(struct pg_wire *wire, struct pg_job *job)
     wire->slow = false;
   }
   if (wire->role == PG_ROLE_REPLICA && pg_lag_short(loop, &wire->session, request))
-    to = &loop->groups[PG_ROLE_READ].waiting;
+    to = pg_group_queue(&loop->groups[PG_ROLE_READ], request);
   pg_queue_push(to, request);
   job_free(loop, job);
 }
@@ -275,49 +280,42 @@ static void pump_commits(struct pg_loop *loop)
       refuse(loop, pg_queue_take(&group->waiting));
 }
 
-static void refuse_late(struct pg_loop *loop, struct pg_group *group, uint64_t now_us)
+static void refuse_late(struct pg_loop *loop, struct pg_queue *queue, uint64_t now_us)
 {
-  while (group->waiting.first != NULL &&
-         now_us - group->waiting.first->submitted_us >= PG_READ_WAIT_US)
-    refuse(loop, pg_queue_take(&group->waiting));
+  while (queue->first != NULL && now_us - queue->first->submitted_us >= PG_READ_WAIT_US)
+    refuse(loop, pg_queue_take(queue));
 }
 
-/* A slow one that has to wait lets the others pass; each kind keeps its own order. */
+/* Slow ones wait for each other only, quick ones for the session with the least to do. */
 static void pump_reads(struct pg_loop *loop, struct pg_group *group, uint64_t now_us)
 {
-  struct pg_queue slow = {0};
+  struct pg_wire *wire;
   if (!group_ready(group)) {
-    refuse_late(loop, group, now_us);
+    refuse_late(loop, &group->waiting, now_us);
+    refuse_late(loop, &group->slow, now_us);
     return;
   }
-  while (group->waiting.first != NULL) {
-    bool is_next_slow = is_slow(group->waiting.first);
-    struct pg_wire *wire =
-      is_next_slow && slow.first != NULL ? NULL : read_wire(group, is_next_slow);
-    if (wire == NULL && !is_next_slow)
-      break;
-    struct store_request *request = pg_queue_take(&group->waiting);
-    if (wire != NULL)
-      run(wire, request);
-    else
-      pg_queue_push(&slow, request);
-  }
-  if (slow.first == NULL)
-    return;
-  slow.last->next = group->waiting.first;
-  slow.last = group->waiting.last != NULL ? group->waiting.last : slow.last;
-  slow.count += group->waiting.count;
-  group->waiting = slow;
+  while (group->waiting.first != NULL && (wire = read_wire(group, false)) != NULL)
+    run(wire, pg_queue_take(&group->waiting));
+  while (group->slow.first != NULL && (wire = read_wire(group, true)) != NULL)
+    run(wire, pg_queue_take(&group->slow));
+}
+
+static void queue_move(struct pg_queue *from, struct pg_queue *to)
+{
+  for (struct store_request *request; (request = pg_queue_take(from)) != NULL;)
+    pg_queue_push(to, request);
 }
 
 /* What was meant for a replica that is gone, or lags by now, goes to the primary. */
 static void pump_replica(struct pg_loop *loop, uint64_t now_us)
 {
   struct pg_group *replica = &loop->groups[PG_ROLE_REPLICA];
+  struct pg_group *primary = &loop->groups[PG_ROLE_READ];
   if (group_ready(replica) && pg_lag_fresh(loop, now_us))
     return;
-  for (struct store_request *request; (request = pg_queue_take(&replica->waiting)) != NULL;)
-    pg_queue_push(&loop->groups[PG_ROLE_READ].waiting, request);
+  queue_move(&replica->waiting, &primary->waiting);
+  queue_move(&replica->slow, &primary->slow);
 }
 
 static void pump_doubts(struct pg_loop *loop, uint64_t now_us)
@@ -366,8 +364,12 @@ static uint64_t next_due(const struct pg_loop *loop)
           due_us = earlier(due_us, wire->doubt_next_us);
       }
     }
-    if (group->waiting.first != NULL && role != PG_ROLE_COMMIT && !group_ready(group))
+    if (role == PG_ROLE_COMMIT || group_ready(group))
+      continue;
+    if (group->waiting.first != NULL)
       due_us = earlier(due_us, group->waiting.first->submitted_us + PG_READ_WAIT_US);
+    if (group->slow.first != NULL)
+      due_us = earlier(due_us, group->slow.first->submitted_us + PG_READ_WAIT_US);
   }
   if (loop->groups[PG_ROLE_REPLICA].count > 0)
     due_us = earlier(due_us, loop->lag_next_us);
@@ -408,7 +410,7 @@ void pg_loop_pump(struct pg_loop *loop)
   pg_lag_tick(loop, now_us);
   /* The replica first: what its connection lost in this very moment goes to the primary. */
   for (unsigned role = PG_ROLE_COUNT; role-- > PG_ROLE_READ;)
-    if (loop->groups[role].waiting.first != NULL)
+    if (loop->groups[role].waiting.first != NULL || loop->groups[role].slow.first != NULL)
       pump_reads(loop, &loop->groups[role], now_us);
   answer_all(loop);
   arm(loop);

@@ -34,7 +34,8 @@ static rt_status port_submit(struct store_port *base, rt_ctx *ctx, struct store_
   CHECK(loop != NULL && loop->ctx == ctx && !loop->in_turn);
   enum pg_role role = pg_loop_role(loop, request);
   struct pg_group *group = &loop->groups[role];
-  if (group->waiting.count >= PG_QUEUE_MAX)
+  struct pg_queue *queue = pg_group_queue(group, request);
+  if (queue->count >= PG_QUEUE_MAX)
     return RT_AGAIN;
   loop->in_turn = true;
   if (role == PG_ROLE_LEASE && group->count == 0)
@@ -42,7 +43,7 @@ static rt_status port_submit(struct store_port *base, rt_ctx *ctx, struct store_
   request->port = base;
   if (request->submitted_us == 0) /* the asker's own, by the same clock */
     request->submitted_us = pg_clock_us();
-  pg_queue_push(&group->waiting, request);
+  pg_queue_push(queue, request);
   pg_loop_pump(loop);
   loop->in_turn = false;
   return RT_OK;
@@ -154,6 +155,7 @@ void store_postgres_port_loop_end(struct store_port *base, rt_ctx *ctx)
     rt_free(group->wires);
     group->count = 0;
     queue_free(&group->waiting);
+    queue_free(&group->slow);
   }
   jobs_free(loop);
   queue_free(&loop->answers);

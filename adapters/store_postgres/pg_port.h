@@ -55,6 +55,7 @@ struct pg_group { /* the sessions of a role */
   struct pg_queue waiting; /* requests that no session has yet */
   struct pg_names *names;  /* NULL: its DSN has no name in it */
   struct pg_loop *loop;
+  struct pg_queue slow;    /* likewise, of slow kinds */
 };
 
 struct pg_loop {
@@ -100,6 +101,8 @@ void pg_wire_deinit(struct pg_wire *wire);
 /* pg_loop.c: what a loop does between its callbacks. */
 /* A talk of the wire is over; as pg_session_config.ended. */
 void pg_loop_ended(void *arg, struct pg_session *session, struct pg_talk *talk, bool lost);
+/* Where a request of the group waits. */
+struct pg_queue *pg_group_queue(struct pg_group *group, const struct store_request *request);
 /* Gives waiting requests to sessions, answers, arms the timer: at the end of each callback. */
 void pg_loop_pump(struct pg_loop *loop);
 enum pg_role pg_loop_role(struct pg_loop *loop, const struct store_request *request);
