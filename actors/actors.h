@@ -34,9 +34,9 @@ struct hf_setup {
   uint64_t op_timeout_us;    /* default deadline of an op; 10 s */
   uint64_t sweep_every_us;   /* expired holds; 1 s */
   uint64_t project_every_us; /* lazily written projections; 0: never */
-  /* By partition: the newest sequence number that this process has committed. Written by the store
-   * actor of the partition's loop, read by any, relaxed: a hint that something new can be read.
-   * NULL: nobody wants to know. */
+  /* By partition: the newest sequence number that this process has committed, or has found when it
+   * opened the partition. Written by the store actor of the partition's loop, read by any, relaxed:
+   * a hint that something new can be read. NULL: nobody wants to know. */
   _Atomic uint64_t *tails;
   /* A shared store only (port->shared): this node among the others. */
   uint64_t node;            /* struct store_node's id; see HF_NODE_LIFE_BITS */

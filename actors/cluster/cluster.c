@@ -41,13 +41,17 @@ bool cluster_has(const rt_ctx *ctx, unsigned partition)
   return cluster->places[partition].where == CLUSTER_HERE;
 }
 
+bool cluster_is_ours(const rt_ctx *ctx, unsigned partition)
+{
+  const struct cluster *cluster = cluster_of(ctx);
+  return cluster->alone || (cluster_has(ctx, partition) && rt_clock_us(ctx) < cluster->until_us);
+}
+
 bool cluster_is_here(const rt_ctx *ctx, unsigned partition)
 {
   const struct cluster *cluster = cluster_of(ctx);
   CHECK(partition < cluster->partitions);
-  const struct cluster_place *place = &cluster->places[partition];
-  return cluster->alone ||
-         (place->where == CLUSTER_HERE && place->open && rt_clock_us(ctx) < cluster->until_us);
+  return cluster->alone || (cluster->places[partition].open && cluster_is_ours(ctx, partition));
 }
 
 bool cluster_settled(const rt_ctx *ctx)

@@ -145,6 +145,9 @@ static inline bool store_breaker(const struct store_actor *store)
   return store->failures >= STORE_BREAKER_FAILURES;
 }
 void store_succeeded(rt_ctx *ctx, struct store_actor *store);
+/* Whoever follows the partition's journal can read up to `seq`. */
+void store_tell_tail(const struct store_actor *store, const struct partition *partition,
+                     uint64_t seq);
 /* Opens the closed partitions after a backoff that grows with the failures. */
 void store_reopen_later(rt_ctx *ctx, struct store_actor *store);
 

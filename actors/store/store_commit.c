@@ -5,7 +5,6 @@
  * After a hit or conflict nothing was written: the unit that hit is answered, units of the same
  * user behind it must be judged again (they were staged on an effect that is not new), and all
  * others go again without a second probe, so that replays cannot slow strangers down. */
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "actors/metrics.h"
@@ -270,9 +269,8 @@ static void settle_all(rt_ctx *ctx, struct store_actor *store, struct store_requ
     /* It is no doubt any more: a database without it has gone back. */
     if (hf_hash_equal(&partition->head, &batch->hash))
       partition->before = partition->head;
-    if (store->setup->tails != NULL && batch->entries_count > 0)
-      atomic_store_explicit(&store->setup->tails[batch->partition],
-                            batch->first_seq + batch->entries_count - 1u, memory_order_relaxed);
+    if (batch->entries_count > 0)
+      store_tell_tail(store, partition, batch->first_seq + batch->entries_count - 1u);
   }
   for (size_t i = 0; i < request->commit.units_count; i++)
     answer_unit(ctx, store, request->commit.units[i], STORE_OK);

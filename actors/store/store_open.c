@@ -4,6 +4,7 @@
  * Ways to fail: the store keeps failing (the breaker); one partition does not open while
  *   others commit (`vain`): who waits for it is refused, and so is who comes, until it opens.
  * Invariant: opening is tried again, with a backoff, as long as the partition is this node's. */
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "actors/metrics.h"
@@ -131,6 +132,13 @@ static bool is_foreign(const struct store_actor *store, const struct partition *
 }
 
 /* What was judged under an older tenure is handed back: its users read themselves anew. */
+void store_tell_tail(const struct store_actor *store, const struct partition *partition,
+                     uint64_t seq)
+{
+  if (store->setup->tails != NULL)
+    atomic_store_explicit(&store->setup->tails[partition->number], seq, memory_order_relaxed);
+}
+
 static void opened(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
                    const struct store_partition *answer)
 {
@@ -144,6 +152,7 @@ static void opened(rt_ctx *ctx, struct store_actor *store, struct partition *par
   partition->next_batch = answer->next_batch;
   partition->next_seq = answer->next_seq;
   partition->next_user_serial = answer->next_user_serial;
+  store_tell_tail(store, partition, answer->next_seq - 1u);
   partition->head = partition->before = answer->head;
   partition_vain_set(ctx, store, partition, 0);
   partition_move(ctx, store, partition, PARTITION_OPEN);

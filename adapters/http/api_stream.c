@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "actors/cluster/cluster.h"
 #include "adapters/http/front_loop.h"
 #include "holdfast/check.h"
 
@@ -29,7 +30,7 @@ struct api_stream {
   struct api_call *call;
   uint32_t partition;
   uint64_t next_seq;
-  uint64_t poll_at_us, poll_us; /* when to look for entries that nobody tells of; the pause then */
+  uint64_t poll_at_us, poll_us; /* of `retry`: when; and the pause after that */
   uint64_t beat_at_us, known_at_us;
   bool begun;           /* the reply's head was written */
   bool reading;         /* a read is out */
@@ -58,9 +59,25 @@ static void stream_free(void *work)
   rt_free(stream);
 }
 
+static struct stream_look *look_of(const struct api_stream *stream)
+{
+  return &stream->call->loop->looks[stream->partition];
+}
+
+/* It looks no more for the others. */
+static bool look_end(struct api_stream *stream)
+{
+  struct stream_look *look = look_of(stream);
+  const bool looked = look->reader == stream;
+  if (looked)
+    look->reader = NULL;
+  return looked;
+}
+
 /* It is no stream any more; what is left of its call goes when nothing is asked. */
 static void stream_leave(struct api_stream *stream)
 {
+  (void)look_end(stream);
   http_list_remove(&stream->link);
   stream->call->streaming = false;
   count_stream(stream->call->loop, false);
@@ -134,45 +151,81 @@ static void stream_write_page(struct api_stream *stream, const struct store_scan
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+static void poll_later(const struct front_loop *loop, bool found, uint64_t *poll_us,
+                       uint64_t *ret_at_us)
+{
+  *poll_us = found ? POLL_MIN_US : 2u * *poll_us;
+  if (*poll_us < POLL_MIN_US || *poll_us > POLL_MAX_US)
+    *poll_us = *poll_us < POLL_MIN_US ? POLL_MIN_US : POLL_MAX_US;
+  *ret_at_us = rt_now_us(loop->ctx) + *poll_us;
+}
+
 static void stream_poll_later(struct api_stream *stream, bool found)
 {
-  stream->poll_us = found ? POLL_MIN_US : 2u * stream->poll_us;
-  if (stream->poll_us > POLL_MAX_US)
-    stream->poll_us = POLL_MAX_US;
-  stream->poll_at_us = rt_now_us(stream->call->loop->ctx) + stream->poll_us;
+  poll_later(stream->call->loop, found, &stream->poll_us, &stream->poll_at_us);
+}
+
+static void look_later(struct api_stream *stream, bool found)
+{
+  struct stream_look *look = look_of(stream);
+  poll_later(stream->call->loop, found, &look->poll_us, &look->poll_at_us);
 }
 
 /* What was told is committed; a copy of the database, where one is read, may not have it yet. */
 static bool stream_is_told(const struct api_stream *stream)
 {
   const struct hf_setup *setup = hf_setup_of(stream->call->loop->ctx);
+  if (look_of(stream)->seen >= stream->next_seq)
+    return true;
   return setup->tails != NULL && atomic_load_explicit(&setup->tails[stream->partition],
                                                       memory_order_relaxed) >= stream->next_seq;
 }
 
-static bool stream_has_news(const struct api_stream *stream)
+static bool stream_has_room(const struct api_stream *stream)
+{
+  const struct api_call *call = stream->call;
+  return http_stream_room(call->exchange) >= call->loop->front->config.limits.write_buffer_max / 2;
+}
+
+/* May entries come that nobody tells of, and is it time to look for them? Who misses the most looks,
+ * so that what it does not find is not there for the others either. */
+static bool stream_may_look(const struct api_stream *stream)
 {
   const struct front_loop *loop = stream->call->loop;
-  const struct hf_setup *setup = hf_setup_of(loop->ctx);
-  const bool time = rt_now_us(loop->ctx) >= stream->poll_at_us;
+  const struct stream_look *look = look_of(stream);
+  return look->reader == NULL && stream->next_seq <= look->low &&
+         rt_now_us(loop->ctx) >= look->poll_at_us &&
+         (hf_setup_of(loop->ctx)->tails == NULL || !cluster_is_ours(loop->ctx, stream->partition));
+}
+
+static bool stream_has_news(const struct api_stream *stream)
+{
   if (stream->retry)
-    return time;
-  if (stream->more || stream_is_told(stream))
-    return true;
-  return time && (setup->tails == NULL || setup->port->shared);
+    return rt_now_us(stream->call->loop->ctx) >= stream->poll_at_us;
+  return stream->more || stream_is_told(stream);
+}
+
+static bool stream_ask(struct api_stream *stream)
+{
+  struct api_call *call = stream->call;
+  stream->reading = api_changes_ask(call, stream->partition, stream->next_seq, PAGE_ENTRIES);
+  front_count(call->loop, FRONT_M_STREAM_READS, stream->reading);
+  return stream->reading;
 }
 
 /* Asks for the next page if there may be one and there is room for it. */
 static void stream_go_on(struct api_stream *stream)
 {
-  struct api_call *call = stream->call;
-  const size_t room = call->loop->front->config.limits.write_buffer_max / 2;
-  if (stream->reading || !stream_flush(stream) || !stream_has_news(stream) ||
-      http_stream_room(call->exchange) < room)
+  if (stream->reading || !stream_flush(stream) || !stream_has_room(stream))
     return;
-  stream->reading = api_changes_ask(call, stream->partition, stream->next_seq, PAGE_ENTRIES);
-  if (stream->reading)
+  const bool news = stream_has_news(stream);
+  if (!news && (stream->retry || !stream_may_look(stream)))
     return;
+  if (stream_ask(stream)) {
+    if (!news)
+      look_of(stream)->reader = stream;
+    return;
+  }
   stream->retry = true;
   stream_poll_later(stream, false);
 }
@@ -223,10 +276,12 @@ static void stream_refuse(struct api_stream *stream, enum hf_error error)
   api_fail(stream->call, error);
 }
 
-static void stream_fail(struct api_stream *stream, enum hf_error error)
+static void stream_fail(struct api_stream *stream, enum hf_error error, bool looked)
 {
   if (!stream->begun) {
     stream_refuse(stream, error);
+  } else if (looked && hf_error_info(error)->retryable) {
+    look_later(stream, false);
   } else if (error == HF_E_UNAVAILABLE || error == HF_E_OVERLOADED) {
     stream->retry = true;
     stream_poll_later(stream, false);
@@ -239,9 +294,13 @@ static void stream_take(struct api_stream *stream, const struct store_scan *scan
 {
   size_t count = 0;
   if (!api_changes_count(stream->call, scan, &count)) {
-    stream_fail(stream, HF_E_INTERNAL);
+    stream_fail(stream, HF_E_INTERNAL, false);
     return;
   }
+  struct stream_look *look = look_of(stream);
+  if (count > 0 && scan->from_seq + count - 1u > look->seen)
+    look->seen = scan->from_seq + count - 1u;
+  look_later(stream, count > 0);
   if (!stream->begun && stream->call->loop->draining) {
     stream_refuse(stream, HF_E_DRAINING);
     return;
@@ -271,9 +330,10 @@ static void resume_stream(struct api_call *call, enum api_ask kind, void *answer
   struct store_request *request = answer;
   struct api_stream *stream = call->work;
   const enum hf_error error = api_read_error(request, HF_E_INTERNAL);
+  const bool looked = look_end(stream);
   stream->reading = false;
   if (!api_is_over(call) && error != HF_OK)
-    stream_fail(stream, error);
+    stream_fail(stream, error, looked);
   else if (!api_is_over(call))
     stream_take(stream, &request->scan);
   store_request_free(request);
@@ -313,8 +373,7 @@ void api_stream_start(struct api_call *call, uint32_t partition, uint64_t next_s
   count_stream(loop, true);
   if (!loop->streams_tick)
     tick_later(loop);
-  stream->reading = api_changes_ask(call, partition, next_seq, PAGE_ENTRIES);
-  if (!stream->reading)
+  if (!stream_ask(stream))
     stream_refuse(stream, HF_E_OVERLOADED);
 }
 
@@ -335,9 +394,25 @@ static void stream_tick(struct api_stream *stream, uint64_t now_us)
   stream_go_on(stream);
 }
 
+static void looks_prepare(struct front_loop *loop)
+{
+  struct http_list *at;
+  for (at = loop->streams.next; at != &loop->streams; at = at->next)
+    look_of(HTTP_LIST_OF(at, struct api_stream, link))->low = UINT64_MAX;
+  for (at = loop->streams.next; at != &loop->streams; at = at->next) {
+    const struct api_stream *stream = HTTP_LIST_OF(at, struct api_stream, link);
+    struct stream_look *look = look_of(stream);
+    if (stream->begun && !stream->reading && !stream->retry && stream->page.size == 0 &&
+        !stream_has_news(stream) && stream_has_room(stream) && stream->next_seq < look->low)
+      look->low = stream->next_seq;
+  }
+}
+
 void api_streams_tick(struct front_loop *loop)
 {
   const uint64_t now_us = rt_now_us(loop->ctx);
+  if (hf_setup_of(loop->ctx)->port->shared || hf_setup_of(loop->ctx)->tails == NULL)
+    looks_prepare(loop);
   struct http_list *at = loop->streams.next;
   while (at != &loop->streams) {
     struct api_stream *stream = HTTP_LIST_OF(at, struct api_stream, link);

@@ -306,6 +306,7 @@ int front_start(struct front *front, rt_ctx *ctx)
   loop->admin_listener = (struct front_listener){loop, true};
   loop->auth = api_auth_new(&front->config.admin);
   http_list_init(&loop->streams);
+  loop->looks = rt_alloc(sizeof *loop->looks << hf_setup_of(ctx)->partition_bits);
   rt_set_local(ctx, HF_LOCAL_FRONT, loop);
   return listen_when_known(loop);
 }
@@ -328,6 +329,7 @@ static void loop_free(struct front_loop *loop)
   json_out_deinit(&loop->out);
   api_parse_deinit(&loop->parse);
   hf_bytes_deinit(&loop->text);
+  rt_free(loop->looks);
   rt_free(loop);
 }
 

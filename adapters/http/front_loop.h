@@ -36,6 +36,15 @@ struct front_listener { /* the `user` of an http_loop */
   bool admin;
 };
 
+/* What the streams of a partition know together of entries that nobody tells of, because another
+ * node writes them: one of them looks, for all. */
+struct stream_look {
+  uint64_t seen; /* the newest that any of them has read */
+  uint64_t low;  /* the first that one of those misses who have nothing to read, at the last tick */
+  uint64_t poll_at_us, poll_us;
+  const struct api_stream *reader; /* who looks now; or NULL */
+};
+
 struct front_loop {
   rt_ctx *ctx;
   struct front *front;
@@ -48,7 +57,8 @@ struct front_loop {
   struct hf_bytes text;     /* the running handler's decoded parameters */
   struct http_list streams; /* struct api_stream: open, of this loop */
   unsigned streams_count;
-  bool streams_tick; /* the timer that looks after them runs */
+  struct stream_look *looks; /* by partition */
+  bool streams_tick;         /* the timer that looks after them runs */
   struct api_call *free_calls;
   unsigned calls;   /* unanswered, or answered with asks still out */
   unsigned closing; /* http loops that are not closed yet, in front_stop */

@@ -41,6 +41,8 @@
   X(BYTES_IN, "holdfast_http_request_bytes_total", "", COUNTER, "Bytes of requests")               \
   X(BYTES_OUT, "holdfast_http_response_bytes_total", "", COUNTER, "Bytes of replies")              \
   X(STREAMS, "holdfast_http_streams", "", GAUGE, "Open change streams")                            \
+  X(STREAM_READS, "holdfast_http_stream_reads_total", "", COUNTER,                                 \
+    "Pages that change streams asked the store for")                                               \
   X(STREAM_ENTRIES, "holdfast_http_stream_entries_total", "", COUNTER,                             \
     "Entries written to change streams")                                                           \
   X(BATCH_OPS, "holdfast_http_batch_ops", "", SIZES, "Operations in a batch request")
