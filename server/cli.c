@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "adapters/store_memory/store_memory.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 
@@ -99,6 +101,14 @@ static struct store_engine *open_sqlite(const struct options *options, bool read
   return error == HF_OK ? engine : open_failed(path, error, why);
 }
 
+/* The simulator's store has no secret of its own, because it is the same for the same seed. */
+static struct store_engine *open_memory(const struct options *options)
+{
+  struct store_engine *engine = store_memory_new((unsigned)options->partition_bits);
+  randombytes_buf(engine->secret, sizeof engine->secret);
+  return engine;
+}
+
 static bool is_usable(const struct options *options)
 {
   if (migrates(options) || strcmp(options->migrate, "off") == 0)
@@ -110,7 +120,7 @@ static bool is_usable(const struct options *options)
 struct store_engine *cli_open_store(const struct options *options, bool read_only)
 {
   if (strcmp(options->store, "memory") == 0)
-    return store_memory_new((unsigned)options->partition_bits);
+    return open_memory(options);
   if (!is_usable(options))
     return NULL;
   return cli_is_postgres(options->store) ? open_postgres(options, read_only)

@@ -16,8 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "actors/metrics.h"
 #include "adapters/http/front.h"
+#include "holdfast/check.h"
 #include "server/cli.h"
 #include "server/direct.h"
 #include "server/log.h"
@@ -188,16 +191,17 @@ static bool configure_front(struct serve *serve)
   return true;
 }
 
-/* Cursors must survive a restart: their secret comes from the oldest key of the database. */
-static void derive_cursor_secret(struct front_config *config, const struct store_request *catalog)
+/* A cursor is good on every node and after every start, whatever becomes of the service keys. */
+static void derive_cursor_secret(struct front_config *config, const struct store_engine *engine)
 {
-  const struct hf_hash *source =
-    catalog->catalog.keys_count > 0 ? &catalog->catalog.keys[0].secret : &config->admin.secret;
-  static const char purpose[] = "holdfast cursor 1";
-  struct hf_hash hash =
-    hf_sha256_pair(purpose, sizeof purpose, source->bytes, sizeof source->bytes);
-  _Static_assert(API_CURSOR_KEY_SIZE <= sizeof hash.bytes, "one hash is enough");
-  memcpy(config->cursor_secret, hash.bytes, sizeof config->cursor_secret);
+  static const char label[crypto_kdf_CONTEXTBYTES] = {'h', 'f', 'c', 'u', 'r', 's', 'o', 'r'};
+  _Static_assert(STORE_SECRET_SIZE == crypto_kdf_KEYBYTES, "the secret is the master key");
+  _Static_assert(API_CURSOR_KEY_SIZE >= crypto_kdf_BYTES_MIN &&
+                   API_CURSOR_KEY_SIZE <= crypto_kdf_BYTES_MAX,
+                 "one derivation is enough");
+  const int failed = crypto_kdf_derive_from_key(config->cursor_secret, API_CURSOR_KEY_SIZE, 1,
+                                                label, engine->secret);
+  CHECK(failed == 0);
 }
 
 /* On a database without keys, and with none given, makes the first admin key. */
@@ -214,7 +218,7 @@ static bool prepare_keys(struct serve *serve, struct store_engine *engine,
   }
   if (catalog == NULL)
     return false;
-  derive_cursor_secret(&serve->front_config, catalog);
+  derive_cursor_secret(&serve->front_config, engine);
   store_request_free(catalog);
   return true;
 }

@@ -511,9 +511,13 @@ struct store_engine_ops {
   void (*close)(struct store_engine *engine);
   const struct store_admin_ops *admin; /* adapters/store/store_admin.h; NULL: none */
 };
+#define STORE_SECRET_SIZE 32u
 struct store_engine {
   const struct store_engine_ops *ops;
   unsigned partition_bits; /* as the database was made with */
+  /* Random, kept in the database: the same for all that use it, for ever. What is shown to anybody
+   * is derived from it, with a label of its own. */
+  uint8_t secret[STORE_SECRET_SIZE];
 };
 
 /* ---- the port -------------------------------------------------------------------------------- */

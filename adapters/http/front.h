@@ -49,7 +49,7 @@ struct front_config { /* what it points to outlives the front door */
                                  listener asks for an admin key */
   struct http_limits limits;  /* body_max is raised to what the routes need */
   struct api_admin_key admin; /* of the environment */
-  uint8_t cursor_secret[API_CURSOR_KEY_SIZE]; /* the same over restarts and nodes */
+  uint8_t cursor_secret[API_CURSOR_KEY_SIZE]; /* the database's: the same over restarts and nodes */
   struct front_rate key_rate;                 /* per service key; requests 0: none */
   struct front_rate address_rate;             /* per client address; requests 0: none */
   bool rate_loopback;                         /* the address rate counts loopback addresses too */

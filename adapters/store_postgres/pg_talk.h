@@ -120,7 +120,7 @@ enum pg_trouble pg_trouble_of(const char sqlstate[6]);
 
 struct pg_database { /* what is known of the database; set when it was opened */
   unsigned partition_bits;
-  uint8_t secret[32]; /* of the cluster's links */
+  uint8_t secret[STORE_SECRET_SIZE]; /* of the cluster's links; and see struct store_engine */
 };
 
 struct pg_talk {

@@ -43,6 +43,7 @@ enum hf_error store_postgres_open(const struct store_postgres_config *config,
     return error;
   }
   engine->engine.partition_bits = engine->database.partition_bits;
+  memcpy(engine->engine.secret, engine->database.secret, sizeof engine->engine.secret);
   *ret_engine = &engine->engine;
   return HF_OK;
 }

@@ -29,6 +29,7 @@ enum sqlite_journal_statement {
 struct sqlite_db {
   sqlite3 *handle; /* NULL: closed */
   unsigned partition_bits;
+  uint8_t secret[STORE_SECRET_SIZE]; /* the writer's; see struct store_engine */
   sqlite3_stmt *statements[SQL_COUNT];
   sqlite3_stmt **journal; /* JOURNAL_COUNT for each partition, once one is used */
 };

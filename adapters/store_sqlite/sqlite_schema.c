@@ -142,6 +142,9 @@ static const char BACKDATED_2[] =
   "CREATE TRIGGER backdated_delete BEFORE DELETE ON backdated BEGIN "
   "SELECT RAISE(ABORT,'backdated is append-only'); END;";
 
+/* What is told to clients and has to be ours is keyed with it, on every start. */
+static const char SECRET_3[] = "INSERT INTO meta(key,value) VALUES('secret',randomblob(32));";
+
 /* Notes the backdated entries of one partition's journal. */
 static int fill_backdated(struct sqlite_db *db, unsigned partition)
 {
@@ -176,6 +179,7 @@ static const struct sqlite_migration {
 } MIGRATIONS[] = {
   {{LEDGER_1, ROWS_1, PROJECTIONS_1}, JOURNAL_1, NULL},
   {{BACKDATED_2}, "", fill_backdated},
+  {{SECRET_3}, "", NULL},
 };
 #define MIGRATIONS_COUNT ((unsigned)(sizeof(MIGRATIONS) / sizeof(MIGRATIONS[0])))
 #define PARTITION_TEXT_MAX 2048u
@@ -335,6 +339,23 @@ static enum hf_error read_partition_bits(struct sqlite_db *db, char why[SQLITE_W
   return HF_OK;
 }
 
+static enum hf_error read_secret(struct sqlite_db *db, char why[SQLITE_WHY_SIZE])
+{
+  sqlite3_stmt *select = NULL;
+  bool there = false;
+  int code =
+    sqlite3_prepare_v2(db->handle, "SELECT value FROM meta WHERE key='secret'", -1, &select, NULL);
+  if (code == SQLITE_OK && (code = sqlite3_step(select)) == SQLITE_ROW) {
+    struct sqlite_row row = {.statement = select};
+    sqlite_column_bytes(&row, 0, db->secret, sizeof(db->secret));
+    there = !row.corrupt;
+  }
+  (void)sqlite3_finalize(select);
+  if (code != SQLITE_ROW && code != SQLITE_DONE)
+    return refuse_sqlite(db, why, "cannot read the database's secret");
+  return there ? HF_OK : refuse(why, HF_E_INTERNAL, "the database has lost its secret");
+}
+
 enum hf_error sqlite_schema_open(struct sqlite_db *db, bool migrate, unsigned partition_bits,
                                  char ret_why[SQLITE_WHY_SIZE])
 {
@@ -372,7 +393,7 @@ enum hf_error sqlite_schema_open(struct sqlite_db *db, bool migrate, unsigned pa
   for (unsigned i = (unsigned)version; i < MIGRATIONS_COUNT; i++)
     if (apply(db, i) != SQLITE_OK)
       return refuse_sqlite(db, ret_why, "a migration failed and was undone");
-  return HF_OK;
+  return read_secret(db, ret_why);
 }
 
 enum hf_error sqlite_schema_check(struct sqlite_db *db, char ret_why[SQLITE_WHY_SIZE])

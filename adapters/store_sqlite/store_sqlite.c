@@ -231,6 +231,7 @@ static enum hf_error start(struct sqlite_engine *engine, const struct store_sqli
     return error;
   unsigned bits = engine->writer.partition_bits;
   engine->engine.partition_bits = bits;
+  memcpy(engine->engine.secret, engine->writer.secret, sizeof(engine->engine.secret));
   engine->partitions = rt_alloc(sizeof(*engine->partitions) << bits);
   readers_init(&engine->readers, config->readers, bits);
   sqlite_checkpoint_watch(&engine->checkpointer, &engine->writer);

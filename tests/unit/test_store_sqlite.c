@@ -153,6 +153,47 @@ static void test_open_when_a_checksum_differs_then_refused(void **state)
   (void)fixture_engine_memory(fixture);
 }
 
+static void test_secret_when_opened_again_then_the_same_and_of_this_database_alone(void **state)
+{
+  static const uint8_t none[STORE_SECRET_SIZE];
+  struct store_fixture *fixture = *state;
+  uint8_t first[STORE_SECRET_SIZE];
+  char path[300], why[256];
+  (void)config_of(fixture, path);
+  memcpy(first, fixture->engine->secret, sizeof first);
+  assert_memory_not_equal(first, none, sizeof first);
+  close_engine(fixture);
+  reopen_surely(fixture);
+  assert_memory_equal(fixture->engine->secret, first, sizeof first);
+  close_engine(fixture);
+  assert_int_equal(remove(path), 0);
+  reopen_surely(fixture);
+  assert_memory_not_equal(fixture->engine->secret, first, sizeof first);
+  close_engine(fixture);
+  assert_int_equal(run(fixture, "UPDATE meta SET value=x'01' WHERE key='secret'"), SQLITE_OK);
+  assert_int_equal(reopen(fixture, true, why), HF_E_INTERNAL);
+  assert_non_null(strstr(why, "secret"));
+  (void)fixture_engine_memory(fixture);
+}
+
+static void test_secret_when_the_database_is_older_then_it_gets_one_for_good(void **state)
+{
+  struct store_fixture *fixture = *state;
+  uint8_t first[STORE_SECRET_SIZE];
+  close_engine(fixture);
+  assert_int_equal(run(fixture, "DELETE FROM meta WHERE key='secret';"
+                                "DELETE FROM schema_migrations WHERE version>2;"
+                                "PRAGMA user_version=2"),
+                   SQLITE_OK);
+  reopen_surely(fixture);
+  memcpy(first, fixture->engine->secret, sizeof first);
+  close_engine(fixture);
+  reopen_surely(fixture);
+  assert_memory_equal(fixture->engine->secret, first, sizeof first);
+  assert_int_equal(integer(fixture, "SELECT length(value) FROM meta WHERE key='secret'"),
+                   STORE_SECRET_SIZE);
+}
+
 static void test_open_when_the_schema_is_newer_then_refused(void **state)
 {
   struct store_fixture *fixture = *state;
@@ -483,6 +524,8 @@ int main(void)
     TEST(test_open_when_migrated_before_then_nothing_is_applied_again),
     TEST(test_open_when_other_partition_bits_are_wished_then_those_of_the_file),
     TEST(test_open_when_a_checksum_differs_then_refused),
+    TEST(test_secret_when_opened_again_then_the_same_and_of_this_database_alone),
+    TEST(test_secret_when_the_database_is_older_then_it_gets_one_for_good),
     TEST(test_open_when_the_schema_is_newer_then_refused),
     TEST(test_open_when_the_schema_is_old_and_migrate_is_off_then_refused),
     TEST(test_open_when_the_file_is_not_ours_then_refused_and_untouched),
