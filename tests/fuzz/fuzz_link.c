@@ -7,6 +7,7 @@
  * the frames that were sent before the first damage, whole and in order, and nothing else; then
  * the node ends the connection. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -112,10 +113,20 @@ static void flush(struct end *end)
   hf_bytes_clear(&end->wire);
 }
 
+/* libFuzzer's clock is a signal: a call with a time limit does not go on by itself after it. */
+static ssize_t receive_some(struct end *end, void *bytes, size_t size)
+{
+  ssize_t got;
+  do
+    got = recv(end->fd, bytes, size, 0);
+  while (got < 0 && errno == EINTR);
+  return got;
+}
+
 static bool receive(struct end *end, void *bytes, size_t size)
 {
   for (size_t got = 0; got < size;) {
-    const ssize_t more = recv(end->fd, (char *)bytes + got, size - got, 0);
+    const ssize_t more = receive_some(end, (char *)bytes + got, size - got);
     if (more <= 0)
       return false;
     got += (size_t)more;
@@ -270,7 +281,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
       play(&end, &input);
   }
   (void)shutdown(end.fd, SHUT_WR);
-  while (recv(end.fd, rest, sizeof rest, 0) > 0) { /* pings, until the node has ended it */
+  while (receive_some(&end, rest, sizeof rest) > 0) { /* pings, until the node has ended it */
   }
   CHECK(close(end.fd) == 0);
   check(&end, end.frames > 0);
