@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
-const { until } = require('./wait.js');
+const { PATIENCE, until } = require('./wait.js');
 
 const BIN = process.env.HOLDFAST_BIN;
 const KEY = 'hfk_test0_' + 'a1B2c3D4e5'.repeat(4);
@@ -145,7 +145,8 @@ function request(server, method, target, { body, headers = {}, key = KEY, timeou
     });
     call.on('error', reject);
     if (timeout > 0) {
-      const timer = setTimeout(() => call.destroy(new Error(`no reply in ${timeout} ms`)), timeout);
+      const ms = timeout * PATIENCE;
+      const timer = setTimeout(() => call.destroy(new Error(`no reply in ${ms} ms`)), ms);
       call.on('close', () => clearTimeout(timer));
     }
     call.end(data);
@@ -161,7 +162,7 @@ function cli(...args) {
 // The same without blocking this process, which may be running a proxy on the command's way.
 function command(args, { signal, env = {}, timeout = 60000 } = {}) {
   return new Promise((resolve) => {
-    execFile(BIN, args, { encoding: 'utf8', maxBuffer: 1 << 26, signal, timeout,
+    execFile(BIN, args, { encoding: 'utf8', maxBuffer: 1 << 26, signal, timeout: timeout * PATIENCE,
       killSignal: 'SIGKILL', env: { ...process.env, HOLDFAST_ADMIN_KEY: KEY, ...env } },
     (error, out, err) => resolve({ code: error ? error.code : 0, signal: error?.signal ?? null,
       out, err }));
