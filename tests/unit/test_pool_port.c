@@ -372,6 +372,55 @@ static void test_submit_when_two_loops_write_then_every_batch_commits_in_order(v
   driver_uv_free(driver);
 }
 
+/* The runtime stops in each state of the port: what was taken is executed and answered first. */
+static void test_stop_when_in_any_state_then_each_is_answered_once_and_the_engine_is_closed(
+  void **state)
+{
+  static const struct {
+    const char *name;
+    unsigned commits, taken; /* submitted one after the other; that find room */
+  } states[] = {
+    {"idle", 0, 0},
+    {"a commit is in the engine", 1, 1},
+    {"commits wait behind it", 3, 3},
+    {"the queue is full", 6, 4},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+    struct rt_driver *driver = driver_uv_new();
+    struct store_request *requests[8], *read = store_request_new(STORE_CATALOG);
+    struct recorder recorder;
+    struct scene made;
+
+    print_message("%s\n", states[i].name);
+    recorder_init(&recorder, true);
+    scene_init(&made, &recorder.engine);
+    scene_start(driver, 1, 4);
+    for (unsigned j = 0; j < states[i].commits; j++) {
+      requests[j] = commit_of(j, j);
+      scene_submit(0, requests[j]);
+      if (j == 0)
+        recorder_await(&recorder, 1);
+    }
+    scene_submit(0, read); /* when it is answered, all commits were submitted */
+    scene_await(1, states[i].commits - states[i].taken);
+    rt_stop(scene->runtime, 60000000);
+    recorder_release(&recorder);
+    assert_true(rt_join(scene->runtime));
+    assert_int_equal(scene->answers, 1 + states[i].taken);
+    assert_int_equal(scene->refused, states[i].commits - states[i].taken);
+    assert_int_equal(scene->wrong, 0);
+    assert_false(recorder.closed);
+    pool_port_free(scene->port);
+    assert_true(recorder.closed);
+    for (unsigned j = 0; j < states[i].commits; j++)
+      store_request_free(requests[j]);
+    store_request_free(read);
+    driver_uv_free(driver);
+  }
+}
+
 static void test_free_when_null_then_nothing(void **state)
 {
   (void)state;
@@ -385,6 +434,8 @@ int main(void)
     cmocka_unit_test(test_submit_when_the_writer_is_busy_then_the_waiting_go_in_groups_in_order),
     cmocka_unit_test(test_submit_when_the_pool_is_full_then_not_taken_and_free_to_come_again),
     cmocka_unit_test(test_submit_when_two_loops_write_then_every_batch_commits_in_order),
+    cmocka_unit_test(
+      test_stop_when_in_any_state_then_each_is_answered_once_and_the_engine_is_closed),
     cmocka_unit_test(test_free_when_null_then_nothing),
   };
 
