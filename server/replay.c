@@ -9,6 +9,7 @@
 
 #include "server/direct.h"
 #include "server/replay_fold.h"
+#include "server/replay_links.h"
 
 #define ASSETS_MAX 65536u
 
@@ -38,6 +39,10 @@ const char *replay_table_text(enum replay_table table)
                                       [REPLAY_TOTALS] = "system_totals",
                                       [REPLAY_HOLDS] = "holds",
                                       [REPLAY_BLOCKS] = "blocks",
+                                      [REPLAY_TRANSFERS] = "transfers",
+                                      [REPLAY_REVERSALS] = "reversals",
+                                      [REPLAY_BACKDATED] = "backdated",
+                                      [REPLAY_NAMES] = "names",
                                       [REPLAY_SUM] = "sum"};
   return texts[table];
 }
@@ -410,7 +415,13 @@ static enum hf_error finish_partition(struct replay *replay, struct replay_parti
   uint64_t before = replay->report->entries;
   enum hf_error error = replay_fold(partition, UINT64_MAX - 1u, replay->report);
   replay->report->lagging += replay->report->entries - before;
-  replay->ends[partition->number] = partition->journal.next_seq - 1u;
+  uint64_t end = partition->journal.next_seq - 1u;
+  replay->ends[partition->number] = end;
+  if (partition->mark > end) { /* what comes next would never be projected */
+    const struct replay_difference base = {.table = REPLAY_BALANCES,
+                                           .partition = partition->number};
+    compare(replay, base, "mark", false, (hf_amount)end, (hf_amount)partition->mark);
+  }
   if (error == HF_OK)
     error = check_holds(replay, partition);
   if (error == HF_OK)
@@ -434,6 +445,8 @@ static enum hf_error run_group(struct replay *replay)
     error = check_projections(replay);
   for (unsigned i = 0; error == HF_OK && i < replay->count; i++)
     error = finish_partition(replay, &replay->group[i]);
+  if (error == HF_OK)
+    error = replay_check_links(replay->engine, replay->group, replay->count, replay->report);
   for (unsigned i = 0; i < replay->count; i++)
     replay_partition_deinit(&replay->group[i]);
   replay->first += replay->count;

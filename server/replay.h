@@ -1,10 +1,11 @@
 /* replay.h - what the journal says against what the tables beside it say.
  *
  * Folds every entry into its user, which checks versions, moves and the balances after each;
- * compares ledger_balances and system_totals at the place up to which they were carried on, hold
- * and block rows, and what a server would load for each user; sums every asset over all accounts to
+ * compares ledger_balances and system_totals at the place up to which they were carried on, rows of
+ * holds, blocks, transfers, reversals and backdated entries, and what a server would load for each
+ * user; holds names against users and users against names; sums every asset over all accounts to
  * zero. Blocking; one thread; nobody else may write. Memory: the users of a group of partitions, at
- * the most about REPLAY_USERS_MAX; with `repair`, all of them. */
+ * the most about REPLAY_USERS_MAX, with the rows named above; with `repair`, all users. */
 #ifndef HOLDFAST_REPLAY_H
 #define HOLDFAST_REPLAY_H
 
@@ -19,6 +20,10 @@ enum replay_table {
   REPLAY_TOTALS,   /* system_totals */
   REPLAY_HOLDS,
   REPLAY_BLOCKS,
+  REPLAY_TRANSFERS, /* of these four no repair makes new rows */
+  REPLAY_REVERSALS,
+  REPLAY_BACKDATED,
+  REPLAY_NAMES,
   REPLAY_SUM, /* an asset does not sum to zero */
 };
 const char *replay_table_text(enum replay_table table);
@@ -28,7 +33,7 @@ struct replay_difference {
   const char *field; /* of the row, or what is wrong */
   uint32_t partition;
   hf_id user;          /* 0: none */
-  hf_id id;            /* hold, block, or entry; 0: none */
+  hf_id id;            /* hold, block, transfer, reversed op, or entry; 0: none */
   uint16_t asset;      /* 0: none */
   const char *account; /* of system totals; NULL */
   const char *label;   /* likewise; "" */

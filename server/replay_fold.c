@@ -1,9 +1,10 @@
-/* Entries into users, system accounts, holds and blocks. */
+/* Entries into users, system accounts, holds, blocks, and links. */
 #include "server/replay_fold.h"
 
 #include <string.h>
 
 #include "actors/store/unit.h"
+#include "adapters/store/effective.h"
 
 void replay_partition_init(struct replay_partition *partition, struct store_engine *engine,
                            uint32_t number)
@@ -18,6 +19,7 @@ void replay_partition_deinit(struct replay_partition *partition)
   struct replay_system *system, *next_system;
   struct replay_hold *hold, *next_hold;
   struct replay_block *block, *next_block;
+  struct replay_link *link, *next_link;
   journal_close(&partition->journal);
   HASH_ITER (hh, partition->users, user, next_user) {
     HASH_DEL(partition->users, user);
@@ -36,13 +38,18 @@ void replay_partition_deinit(struct replay_partition *partition)
     HASH_DEL(partition->blocks, block);
     rt_free(block);
   }
+  HASH_ITER (hh, partition->links, link, next_link) {
+    HASH_DEL(partition->links, link);
+    rt_free(link);
+  }
 }
 
 void replay_found(struct replay_report *report, const struct replay_difference *difference)
 {
   report->differences++;
   if (difference->table == REPLAY_JOURNAL || difference->table == REPLAY_INDEX ||
-      difference->table == REPLAY_SUM)
+      difference->table == REPLAY_SUM ||
+      (difference->table >= REPLAY_TRANSFERS && difference->table <= REPLAY_NAMES))
     report->damage++;
   if (report->found != NULL)
     report->found(report->arg, difference);
@@ -139,6 +146,67 @@ static void take_block(struct replay_partition *partition, const struct store_ro
   }
 }
 
+static struct replay_link_key link_key(enum replay_link_kind kind, hf_id first, uint64_t second)
+{
+  struct replay_link_key key;
+  memset(&key, 0, sizeof key);
+  key.kind = (uint8_t)kind;
+  key.first = first;
+  key.second = second;
+  return key;
+}
+
+struct replay_link *replay_link_of(struct replay_partition *partition, enum replay_link_kind kind,
+                                   hf_id first, uint64_t second)
+{
+  struct replay_link_key key = link_key(kind, first, second);
+  struct replay_link *link;
+  HASH_FIND(hh, partition->links, &key, sizeof key, link);
+  return link;
+}
+
+/* The link, new; one that is there already is what the fold of the entry finds wrong. */
+static struct replay_link *link_add(struct replay_partition *partition, enum replay_link_kind kind,
+                                    hf_id first, uint64_t second)
+{
+  struct replay_link *link = replay_link_of(partition, kind, first, second);
+  if (link != NULL)
+    return link;
+  link = rt_alloc(sizeof *link);
+  link->key = link_key(kind, first, second);
+  HASH_ADD(hh, partition->links, key, sizeof link->key, link);
+  return link;
+}
+
+static void take_transfer(struct replay_partition *partition, const struct store_row *row, hf_id op)
+{
+  struct replay_link *link = link_add(partition, REPLAY_LINK_TRANSFER, op, 0);
+  link->transfer = row->transfer;
+  link->transfer.id = op;
+}
+
+static void take_reversal(struct replay_partition *partition, const struct store_row *row, hf_id op)
+{
+  struct replay_link *link = link_add(partition, REPLAY_LINK_REVERSAL, row->reversal.original, op);
+  link->reversal = row->reversal;
+  link->reversal.op = op;
+}
+
+static void take_backdated(struct replay_partition *partition, const struct ledger_entry *entry)
+{
+  uint64_t seq = hf_id_serial(entry->id, partition->journal.engine->partition_bits);
+  if (!effective_is_backdated(entry))
+    return;
+  link_add(partition, REPLAY_LINK_BACKDATED, entry->user, seq)->backdated =
+    (struct store_backdated_row){.user = entry->user,
+                                 .seq = seq,
+                                 .effective_us = entry->effective_us,
+                                 .asset = entry->asset,
+                                 .from = entry->from,
+                                 .to = entry->to,
+                                 .amount = entry->amount};
+}
+
 /* Gathers the op's entries; once it is whole, its rows. False: the entry is not in its place. */
 static bool take_op(struct replay_partition *partition, const struct ledger_entry *entry)
 {
@@ -161,6 +229,10 @@ static bool take_op(struct replay_partition *partition, const struct ledger_entr
       take_hold(partition, &rows[i], first->id);
     else if (rows[i].table == STORE_T_BLOCK)
       take_block(partition, &rows[i], first->id);
+    else if (rows[i].table == STORE_T_TRANSFER)
+      take_transfer(partition, &rows[i], first->id);
+    else if (rows[i].table == STORE_T_REVERSAL)
+      take_reversal(partition, &rows[i], first->id);
   }
   return true;
 }
@@ -168,6 +240,7 @@ static bool take_op(struct replay_partition *partition, const struct ledger_entr
 static void take_entry(struct replay_partition *partition, const struct ledger_entry *entry,
                        struct replay_report *report)
 {
+  static const struct hf_digest no_key;
   struct replay_user *user = user_of(partition, entry->user);
   unsigned bits = partition->journal.engine->partition_bits;
   if (!take_op(partition, entry))
@@ -175,6 +248,9 @@ static void take_entry(struct replay_partition *partition, const struct ledger_e
   if (!add_system(partition, entry, entry->from, -entry->amount) ||
       !add_system(partition, entry, entry->to, entry->amount))
     damage(report, partition, "a system account leaves the 128-bit range", entry->user, entry->id);
+  take_backdated(partition, entry);
+  partition->entries++;
+  partition->keys += entry->op_index == 0 && !hf_digest_equal(&entry->key, &no_key);
   if (user->broken)
     return;
   const char *wrong = ledger_fold(&user->ledger, entry, bits, false);

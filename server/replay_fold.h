@@ -44,6 +44,23 @@ struct replay_block {
   UT_hash_handle hh;
 };
 
+enum replay_link_kind { REPLAY_LINK_TRANSFER, REPLAY_LINK_REVERSAL, REPLAY_LINK_BACKDATED };
+
+struct replay_link {       /* a row that follows from an entry and that names another user or op */
+  struct replay_link_key { /* zeroed before it is filled: compared as bytes */
+    uint8_t kind;
+    hf_id first;     /* transfer; original; user */
+    uint64_t second; /* 0; op; seq */
+  } key;
+  union {
+    struct store_transfer_row transfer;
+    struct store_reversal_row reversal;
+    struct store_backdated_row backdated;
+  };
+  bool seen;
+  UT_hash_handle hh;
+};
+
 struct replay_partition {
   uint32_t number;
   uint64_t mark; /* projections are of the entries up to here */
@@ -52,6 +69,8 @@ struct replay_partition {
   struct replay_system *systems;
   struct replay_hold *holds;
   struct replay_block *blocks;
+  struct replay_link *links;
+  uint64_t entries, keys;                        /* folded; of ops that have an idempotency key */
   struct ledger_entry op[LEDGER_OP_ENTRIES_MAX]; /* of the op that is being read */
   size_t op_count;
 };
@@ -63,6 +82,8 @@ void replay_partition_deinit(struct replay_partition *partition);
 MUST_CHECK enum hf_error replay_fold(struct replay_partition *partition, uint64_t until,
                                      struct replay_report *report);
 void replay_found(struct replay_report *report, const struct replay_difference *difference);
+struct replay_link *replay_link_of(struct replay_partition *partition, enum replay_link_kind kind,
+                                   hf_id first, uint64_t second);                 /* NULL: none */
 struct replay_user *replay_user_of(struct replay_partition *partition, hf_id id); /* NULL: none */
 
 #endif

@@ -42,6 +42,7 @@ struct verify { /* one partition */
   uint64_t next_batch, next_seq;
   struct hf_hash head;
   struct ledger_entry previous; /* of the op that is being read */
+  uint64_t described, erased;   /* ops with metadata; of these, the ones that have none any more */
   bool bad, failed;
 };
 
@@ -97,12 +98,15 @@ static struct chain *chain_of(struct verify *verify, hf_id user)
   return chain;
 }
 
-static const char *check_metadata(struct verify_report *report, const struct journal_entry *at)
+static const char *check_metadata(struct verify *verify, const struct journal_entry *at)
 {
+  struct verify_report *report = verify->report;
   const struct ledger_entry *entry = at->entry;
   if (!entry->has_metadata)
     return at->metadata.at == NULL ? NULL : "metadata that its entry knows nothing of";
+  verify->described += entry->op_index == 0;
   if (at->metadata.at == NULL) {
+    verify->erased += entry->op_index == 0;
     report->erased++;
     return NULL;
   }
@@ -135,7 +139,7 @@ static const char *check_entry(struct verify *verify, const struct journal_entry
     return "its hash does not follow from its bytes and the user's entry before";
   const char *wrong = check_place(&verify->previous, entry);
   if (wrong == NULL)
-    wrong = check_metadata(verify->report, at);
+    wrong = check_metadata(verify, at);
   chain->version = entry->version;
   chain->head = entry->hash;
   verify->previous = *entry;
@@ -227,6 +231,18 @@ static void check_rest(struct verify *verify)
           status == JOURNAL_ENTRY ? at.entry->user : 0);
 }
 
+/* What is erased leaves its row behind; a row that is gone, or is another op's, was not erased. Of
+ * those that are erased meanwhile there may be more. */
+static enum hf_error check_erased(struct verify *verify)
+{
+  uint64_t rows, erased;
+  enum hf_error error = verify->admin->count_metadata(verify->engine, verify->partition,
+                                                      verify->next_seq, &rows, &erased);
+  if (error == HF_OK && (rows != verify->described || erased < verify->erased))
+    found(verify, "metadata is gone that was not erased, or is not its op's", 0, 0, 0);
+  return error;
+}
+
 static void verify_deinit(struct verify *verify)
 {
   struct chain *chain, *next;
@@ -274,6 +290,8 @@ static enum hf_error verify_partition(struct verify *verify)
   }
   if (error == HF_OK && !verify->bad && !verify->failed)
     check_rest(verify);
+  if (error == HF_OK && !verify->bad && !verify->failed)
+    error = check_erased(verify);
   return verify->failed ? HF_E_UNAVAILABLE : error;
 }
 

@@ -21,6 +21,17 @@ struct store_system_row { /* system_totals */
   char label[33];
   hf_amount sum;
 };
+struct store_backdated_row { /* backdated: an entry that is effective before it was recorded */
+  hf_id user;
+  uint64_t seq;
+  int64_t effective_us;
+  uint16_t asset;
+  uint8_t from, to;
+  hf_amount amount;
+};
+struct store_index_counts { /* of a partition: what the index has of each */
+  uint64_t versions, keys, refusals;
+};
 struct store_repair {
   const struct store_balance_row *balances;
   size_t balances_count;
@@ -66,11 +77,32 @@ struct store_admin_ops {
                                 uint64_t last,
                                 bool (*each)(void *arg, const struct store_outcome *row),
                                 void *arg);
+  /* Rows of metadata of ops whose first entry has a number below `before_seq`, the erased included. */
+  enum hf_error (*count_metadata)(struct store_engine *engine, uint32_t partition,
+                                  uint64_t before_seq, uint64_t *ret_rows, uint64_t *ret_erased);
   enum hf_error (*each_hold)(struct store_engine *engine, uint32_t partition,
                              bool (*each)(void *arg, const struct store_hold_row *row), void *arg);
   enum hf_error (*each_block)(struct store_engine *engine, uint32_t partition,
                               bool (*each)(void *arg, const struct store_block_row *row),
                               void *arg);
+  /* Of partitions first .. first + count - 1. */
+  enum hf_error (*each_transfer)(struct store_engine *engine, uint32_t first, uint32_t count,
+                                 bool (*each)(void *arg, const struct store_transfer_row *row),
+                                 void *arg);
+  enum hf_error (*each_reversal)(struct store_engine *engine, uint32_t first, uint32_t count,
+                                 bool (*each)(void *arg, const struct store_reversal_row *row),
+                                 void *arg);
+  enum hf_error (*each_backdated)(struct store_engine *engine, uint32_t first, uint32_t count,
+                                  bool (*each)(void *arg, const struct store_backdated_row *row),
+                                  void *arg);
+  enum hf_error (*each_name)(struct store_engine *engine, uint32_t first, uint32_t count,
+                             bool (*each)(void *arg, const struct store_name_row *row), void *arg);
+  /* Follows every row of the index by which entries and keys are found; calls `each` for one that
+   * does not lead to an entry or a refusal of that user, version or key. `ret_counts`: one for each
+   * partition. NULL: the journal is its own index. */
+  enum hf_error (*check_index)(struct store_engine *engine, uint32_t first, uint32_t count,
+                               struct store_index_counts *ret_counts,
+                               bool (*each)(void *arg, hf_id user), void *arg);
   /* Up to which sequence number the partition's journal is in the projections. */
   enum hf_error (*mark)(struct store_engine *engine, uint32_t partition, uint64_t *ret_seq);
   /* Rewrites projections, holds and blocks from the caller's truth, in one transaction.

@@ -14,7 +14,8 @@
 
 #define WALK_PAGE 4096
 #define WALK_KEY_MAX 4u
-#define KEY_TEXT_MAX 64u
+#define KEY_TEXT_MAX 80u /* of a hash in hex, and of a label */
+_Static_assert(KEY_TEXT_MAX > LEDGER_LABEL_MAX, "a label fits");
 
 /* ---- walks ----------------------------------------------------------------------------------- */
 
@@ -24,8 +25,8 @@ struct walk {
   const char *sql;
   unsigned key_count;
   int64_t key[WALK_KEY_MAX];
-  char label[LEDGER_LABEL_MAX + 1]; /* the key's last part, when `labelled` */
-  bool labelled;
+  char text[KEY_TEXT_MAX]; /* the key's last part, when `has_text` */
+  bool has_text;
   int64_t last;
   unsigned partition_bits;
   bool (*hand)(struct walk *walk, struct pg_rows *rows);
@@ -37,6 +38,10 @@ struct walk {
     bool (*hold)(void *arg, const struct store_hold_row *row);
     bool (*block)(void *arg, const struct store_block_row *row);
     bool (*outcome)(void *arg, const struct store_outcome *row);
+    bool (*transfer)(void *arg, const struct store_transfer_row *row);
+    bool (*reversal)(void *arg, const struct store_reversal_row *row);
+    bool (*backdated)(void *arg, const struct store_backdated_row *row);
+    bool (*name)(void *arg, const struct store_name_row *row);
   } each;
   void *arg;
 };
@@ -66,8 +71,8 @@ static PGresult *read_page(struct store_engine *engine, const struct walk *walk)
     (void)snprintf(texts[count], KEY_TEXT_MAX, "%" PRId64, walk->key[count]);
     values[count] = texts[count];
   }
-  if (walk->labelled)
-    values[count++] = walk->label;
+  if (walk->has_text)
+    values[count++] = walk->text;
   (void)snprintf(texts[WALK_KEY_MAX], KEY_TEXT_MAX, "%" PRId64, walk->last);
   values[count++] = texts[WALK_KEY_MAX];
   return query(engine, walk->sql, (int)count, values);
@@ -110,6 +115,13 @@ static hf_amount amount_of(struct pg_rows *rows, int column)
   return fits ? value : 0;
 }
 
+/* A row lies in the partition that its id says. */
+static void check_place(const struct walk *walk, struct pg_rows *rows, hf_id id)
+{
+  if ((int64_t)hf_id_partition(id, walk->partition_bits) != walk->key[0])
+    rows->corrupt = true;
+}
+
 static bool hand_balance(struct walk *walk, struct pg_rows *rows)
 {
   struct store_balance_row row = {
@@ -124,6 +136,7 @@ static bool hand_balance(struct walk *walk, struct pg_rows *rows)
   walk->key[0] = pg_get_int(rows, 0);
   walk->key[1] = (int64_t)row.user;
   walk->key[2] = row.asset;
+  check_place(walk, rows, row.user);
   return !rows->corrupt && walk->each.balance(walk->arg, &row);
 }
 
@@ -159,7 +172,7 @@ static bool hand_system(struct walk *walk, struct pg_rows *rows)
   walk->key[0] = row.partition;
   walk->key[1] = row.account;
   walk->key[2] = row.asset;
-  memcpy(walk->label, row.label, sizeof walk->label);
+  memcpy(walk->text, row.label, sizeof row.label);
   return !rows->corrupt && walk->each.system(walk->arg, &row);
 }
 
@@ -173,7 +186,7 @@ static enum hf_error each_system(struct store_engine *engine, uint32_t first, ui
            "ORDER BY partition,account,asset,label LIMIT 4096",
     .key_count = 3,
     .key = {(int64_t)first, -1, -1},
-    .labelled = true,
+    .has_text = true,
     .last = (int64_t)first + count - 1,
     .hand = hand_system,
     .each.system = each,
@@ -188,6 +201,7 @@ static bool hand_user(struct walk *walk, struct pg_rows *rows)
   struct store_user_row row;
   pg_row_user(rows, &arena, &row);
   walk->key[1] = (int64_t)row.id;
+  check_place(walk, rows, row.id);
   bool go_on = !rows->corrupt && walk->each.user(walk->arg, &row);
   hf_arena_free(&arena);
   return go_on;
@@ -283,11 +297,32 @@ static enum hf_error each_outcome(struct store_engine *engine, uint32_t partitio
   return error;
 }
 
+static enum hf_error count_metadata(struct store_engine *engine, uint32_t partition,
+                                    uint64_t before_seq, uint64_t *ret_rows, uint64_t *ret_erased)
+{
+  char texts[2][KEY_TEXT_MAX];
+  const char *const values[] = {texts[0], texts[1]};
+  (void)snprintf(texts[0], sizeof texts[0], "%" PRIu32, partition);
+  (void)snprintf(texts[1], sizeof texts[1], "%" PRIu64, before_seq << engine->partition_bits);
+  PGresult *result = query(engine,
+                           "SELECT count(*),count(*)-count(json) FROM entry_metadata "
+                           "WHERE partition=$1 AND op<$2",
+                           2, values);
+  struct pg_rows rows = {.result = result};
+  if (result == NULL)
+    return HF_E_UNAVAILABLE;
+  *ret_rows = pg_get_unsigned(&rows, 0, INT64_MAX);
+  *ret_erased = pg_get_unsigned(&rows, 1, INT64_MAX);
+  PQclear(result);
+  return rows.corrupt ? HF_E_INTERNAL : HF_OK;
+}
+
 static bool hand_hold(struct walk *walk, struct pg_rows *rows)
 {
   struct store_hold_row row;
   pg_row_hold(rows, &row);
   walk->key[1] = (int64_t)row.id;
+  check_place(walk, rows, row.id);
   return !rows->corrupt && walk->each.hold(walk->arg, &row);
 }
 
@@ -312,6 +347,7 @@ static bool hand_block(struct walk *walk, struct pg_rows *rows)
   struct store_block_row row;
   pg_row_block(rows, &row);
   walk->key[1] = (int64_t)row.id;
+  check_place(walk, rows, row.id);
   return !rows->corrupt && walk->each.block(walk->arg, &row);
 }
 
@@ -332,6 +368,132 @@ static enum hf_error each_block(struct store_engine *engine, uint32_t partition,
   return walk_run(engine, &walk);
 }
 
+/* ---- walks over what links users and operations ---------------------------------------------- */
+
+static bool hand_transfer(struct walk *walk, struct pg_rows *rows)
+{
+  struct store_transfer_row row;
+  pg_row_transfer(rows, &row);
+  walk->key[0] = pg_get_int(rows, 8);
+  walk->key[1] = (int64_t)row.id;
+  check_place(walk, rows, row.id);
+  return !rows->corrupt && walk->each.transfer(walk->arg, &row);
+}
+
+static enum hf_error each_transfer(struct store_engine *engine, uint32_t first, uint32_t count,
+                                   bool (*each)(void *arg, const struct store_transfer_row *row),
+                                   void *arg)
+{
+  struct walk walk = {
+    .sql = "SELECT " PG_TRANSFER_COLUMNS ",partition FROM transfers "
+           "WHERE (partition,id)>($1,$2) AND partition<=$3 ORDER BY partition,id LIMIT 4096",
+    .key_count = 2,
+    .key = {(int64_t)first, -1},
+    .last = (int64_t)first + count - 1,
+    .hand = hand_transfer,
+    .each.transfer = each,
+    .arg = arg,
+  };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_reversal(struct walk *walk, struct pg_rows *rows)
+{
+  struct store_reversal_row row = {
+    .original = pg_get_id(rows, 1), .op = pg_get_id(rows, 2), .amount = pg_get_amount(rows, 3)};
+  walk->key[0] = pg_get_int(rows, 0);
+  walk->key[1] = (int64_t)row.original;
+  walk->key[2] = (int64_t)row.op;
+  check_place(walk, rows, row.original);
+  return !rows->corrupt && walk->each.reversal(walk->arg, &row);
+}
+
+static enum hf_error each_reversal(struct store_engine *engine, uint32_t first, uint32_t count,
+                                   bool (*each)(void *arg, const struct store_reversal_row *row),
+                                   void *arg)
+{
+  struct walk walk = {
+    .sql = "SELECT partition,original,op,amount FROM reversals "
+           "WHERE (partition,original,op)>($1,$2,$3) AND partition<=$4 "
+           "ORDER BY partition,original,op LIMIT 4096",
+    .key_count = 3,
+    .key = {(int64_t)first, -1, -1},
+    .last = (int64_t)first + count - 1,
+    .hand = hand_reversal,
+    .each.reversal = each,
+    .arg = arg,
+  };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_backdated(struct walk *walk, struct pg_rows *rows)
+{
+  struct store_backdated_row row = {
+    .user = pg_get_id(rows, 1),
+    .seq = pg_get_unsigned(rows, 2, HF_ID_MAX),
+    .effective_us = pg_get_int(rows, 3),
+    .asset = (uint16_t)pg_get_unsigned(rows, 4, UINT16_MAX),
+    .from = (uint8_t)pg_get_unsigned(rows, 5, LEDGER_ACCOUNT_COUNT - 1u),
+    .to = (uint8_t)pg_get_unsigned(rows, 6, LEDGER_ACCOUNT_COUNT - 1u),
+    .amount = pg_get_amount(rows, 7),
+  };
+  walk->key[0] = pg_get_int(rows, 0);
+  walk->key[1] = (int64_t)row.user;
+  walk->key[2] = (int64_t)row.seq;
+  check_place(walk, rows, row.user);
+  return !rows->corrupt && walk->each.backdated(walk->arg, &row);
+}
+
+static enum hf_error each_backdated(struct store_engine *engine, uint32_t first, uint32_t count,
+                                    bool (*each)(void *arg, const struct store_backdated_row *row),
+                                    void *arg)
+{
+  struct walk walk = {
+    .sql = "SELECT partition,user_id,seq,effective_us,asset,source,target,amount FROM backdated "
+           "WHERE (partition,user_id,seq)>($1,$2,$3) AND partition<=$4 "
+           "ORDER BY partition,user_id,seq LIMIT 4096",
+    .key_count = 3,
+    .key = {(int64_t)first, -1, -1},
+    .last = (int64_t)first + count - 1,
+    .hand = hand_backdated,
+    .each.backdated = each,
+    .arg = arg,
+  };
+  return walk_run(engine, &walk);
+}
+
+static bool hand_name(struct walk *walk, struct pg_rows *rows)
+{
+  struct store_name_row row;
+  pg_row_name(rows, &row);
+  walk->key[0] = row.partition;
+  walk->key[1] = row.kind;
+  memcpy(walk->text, "\\x", 2);
+  hf_hex(row.digest.bytes, sizeof row.digest.bytes, walk->text + 2);
+  return !rows->corrupt && walk->each.name(walk->arg, &row);
+}
+
+static enum hf_error each_name(struct store_engine *engine, uint32_t first, uint32_t count,
+                               bool (*each)(void *arg, const struct store_name_row *row), void *arg)
+{
+  struct walk walk = {
+    .sql = "SELECT " PG_NAME_COLUMNS " FROM names "
+           "WHERE (partition,kind,digest)>($1,$2,$3) AND partition<=$4 "
+           "ORDER BY partition,kind,digest LIMIT 4096",
+    .key_count = 2,
+    .key = {(int64_t)first, -1},
+    .text = "\\x",
+    .has_text = true,
+    .last = (int64_t)first + count - 1,
+    .hand = hand_name,
+    .each.name = each,
+    .arg = arg,
+  };
+  return walk_run(engine, &walk);
+}
+
+/* ---- the rest -------------------------------------------------------------------------------- */
+
 static enum hf_error mark(struct store_engine *engine, uint32_t partition, uint64_t *ret_seq)
 {
   char text[KEY_TEXT_MAX];
@@ -346,8 +508,6 @@ static enum hf_error mark(struct store_engine *engine, uint32_t partition, uint6
   PQclear(result);
   return rows.corrupt ? HF_E_INTERNAL : HF_OK;
 }
-
-/* ---- the rest -------------------------------------------------------------------------------- */
 
 static enum hf_error replay_run(struct store_engine *engine, const struct store_replay_run *run_row)
 {
@@ -384,8 +544,13 @@ const struct store_admin_ops pg_admin_ops = {
   .newest_batch = newest_batch,
   .each_batch = each_batch,
   .each_outcome = each_outcome,
+  .count_metadata = count_metadata,
   .each_hold = each_hold,
   .each_block = each_block,
+  .each_transfer = each_transfer,
+  .each_reversal = each_reversal,
+  .each_backdated = each_backdated,
+  .each_name = each_name,
   .mark = mark,
   .repair = pg_repair,
   .replay_run = replay_run,

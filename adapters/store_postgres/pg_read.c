@@ -174,6 +174,8 @@ void pg_row_batch(struct pg_rows *rows, struct store_batch *ret_batch)
   memset(ret_batch, 0, sizeof(*ret_batch));
   ret_batch->partition = (uint32_t)pg_get_unsigned(rows, 0, UINT16_MAX);
   ret_batch->number = pg_get_unsigned(rows, 1, INT64_MAX - 1);
+  if (ret_batch->number == 0) /* they are counted from 1 */
+    rows->corrupt = true;
   ret_batch->epoch = pg_get_unsigned(rows, 2, INT64_MAX - 1);
   ret_batch->first_seq = pg_get_unsigned(rows, 3, HF_ID_MAX);
   ret_batch->entries_count = (uint32_t)pg_get_unsigned(rows, 4, UINT32_MAX);

@@ -5,10 +5,24 @@
 #include "adapters/store_postgres/pg_read.h"
 
 enum { STAGE_BEGIN, STAGE_ENTRIES, STAGE_BESIDE };
+#define KEY_COLUMN 5 /* behind PG_ENTRY_COLUMNS */
 
 struct scan_read {
   struct pg_reading reading; /* first */
 };
+
+/* The column by which a repeated key is found was written from the entry: an op's first one, if a
+ * client named it. */
+static bool key_fits(struct pg_rows *rows, const struct ledger_entry *entry)
+{
+  static const struct hf_digest none;
+  struct hf_digest key;
+  bool named = entry->op_index == 0 && !hf_digest_equal(&entry->key, &none);
+  if (pg_is_null(rows, KEY_COLUMN))
+    return !named;
+  pg_get_bytes(rows, KEY_COLUMN, key.bytes, sizeof key.bytes);
+  return named && hf_digest_equal(&entry->key, &key);
+}
 
 static void take_entries(const struct pg_talk *talk, struct pg_rows *rows)
 {
@@ -22,9 +36,12 @@ static void take_entries(const struct pg_talk *talk, struct pg_rows *rows)
   scan->salts = hf_arena_alloc(arena, count * sizeof *scan->salts);
   if (scan->reversals)
     scan->reversed_by = hf_arena_alloc(arena, count * sizeof *scan->reversed_by);
-  for (rows->row = 0; rows->row < (int)count && !rows->corrupt; rows->row++)
+  for (rows->row = 0; rows->row < (int)count && !rows->corrupt; rows->row++) {
     pg_row_entry(rows, 0, scan->partition, talk->database->partition_bits, arena,
                  &scan->entries[rows->row], &scan->bodies[rows->row]);
+    if (!rows->corrupt && !key_fits(rows, &scan->entries[rows->row]))
+      rows->corrupt = true;
+  }
 }
 
 /* The first entry of the op, from `*at` on; rows come in the order of ops. False: none. */

@@ -119,7 +119,7 @@
                     "AND version<$3 ORDER BY version DESC LIMIT $4")                               \
   X(ENTRIES_WITHIN, "SELECT " PG_ENTRY_COLUMNS " FROM journal WHERE partition=$1 "                 \
                     "AND seq BETWEEN $2 AND $3 ORDER BY seq")                                      \
-  X(ENTRIES_FROM, "SELECT " PG_ENTRY_COLUMNS " FROM journal WHERE partition=$1 AND seq>=$2 "       \
+  X(ENTRIES_FROM, "SELECT " PG_ENTRY_COLUMNS ",key FROM journal WHERE partition=$1 AND seq>=$2 "   \
                   "ORDER BY seq LIMIT $3")                                                         \
   X(KEY_ENTRY, "SELECT seq FROM journal WHERE partition=$1 AND user_id=$2 AND key=$3")             \
   X(KEY_OUTCOME, "SELECT " PG_OUTCOME_COLUMNS " FROM outcomes WHERE partition=$1 AND user_id=$2 "  \

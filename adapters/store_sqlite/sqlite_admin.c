@@ -41,6 +41,10 @@ struct walk {
     bool (*hold)(void *arg, const struct store_hold_row *row);
     bool (*block)(void *arg, const struct store_block_row *row);
     bool (*outcome)(void *arg, const struct store_outcome *row);
+    bool (*transfer)(void *arg, const struct store_transfer_row *row);
+    bool (*reversal)(void *arg, const struct store_reversal_row *row);
+    bool (*backdated)(void *arg, const struct store_backdated_row *row);
+    bool (*name)(void *arg, const struct store_name_row *row);
   } each;
   void *arg;
 };
@@ -78,6 +82,12 @@ static enum hf_error walk_run(struct store_engine *base, struct walk *walk)
   return error_of(status);
 }
 
+static bool is_wanted(const struct walk *walk, const struct sqlite_db *db, hf_id id)
+{
+  unsigned partition = hf_id_partition(id, db->partition_bits);
+  return partition >= walk->first && partition <= walk->second;
+}
+
 /* The table is ordered by user: the partitions wanted are picked out of all. */
 static bool hand_balance(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
 {
@@ -86,8 +96,7 @@ static bool hand_balance(struct walk *walk, struct sqlite_db *db, struct sqlite_
     .asset = (uint16_t)sqlite_column_unsigned(row, 1, UINT16_MAX),
     .version = sqlite_column_unsigned(row, 2, INT64_MAX),
   };
-  unsigned partition = hf_id_partition(balance.user, db->partition_bits);
-  if (partition < walk->first || partition > walk->second)
+  if (!is_wanted(walk, db, balance.user))
     return true;
   for (int i = 0; i < (int)LEDGER_BUCKET_COUNT; i++)
     balance.balance.bucket[i] = sqlite_column_amount(row, 3 + i);
@@ -200,11 +209,33 @@ static enum hf_error newest_batch(struct store_engine *engine, uint32_t partitio
   return walk_run(engine, &walk);
 }
 
+/* An op's id has the partition in its low bits. */
+static enum hf_error count_metadata(struct store_engine *base, uint32_t partition,
+                                    uint64_t before_seq, uint64_t *ret_rows, uint64_t *ret_erased)
+{
+  struct sqlite_engine *engine = engine_of(base);
+  struct sqlite_db *db = sqlite_engine_take_reader(engine);
+  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_META_COUNT)};
+  sqlite_bind_id(row.statement, 1, partition);
+  sqlite_bind_id(row.statement, 2, (before_seq << db->partition_bits) - 1u);
+  sqlite_bind_id(row.statement, 3, (1u << db->partition_bits) - 1u);
+  enum store_status status = sqlite_first(row.statement);
+  if (status == STORE_OK) {
+    *ret_rows = sqlite_column_unsigned(&row, 0, INT64_MAX);
+    *ret_erased = sqlite_column_unsigned(&row, 1, INT64_MAX);
+    (void)sqlite3_reset(row.statement);
+  }
+  sqlite_engine_return_reader(engine, db);
+  return error_of(status);
+}
+
 static bool hand_hold(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
 {
   struct store_hold_row hold;
-  (void)db;
   sqlite_row_hold(row, &hold);
+  bool open = sqlite_column_unsigned(row, 9, 1) == 1; /* for the indexes */
+  if (open != (hold.state == STORE_HOLD_OPEN) || !is_wanted(walk, db, hold.id))
+    row->corrupt = true;
   return !row->corrupt && walk->each.hold(walk->arg, &hold);
 }
 
@@ -213,6 +244,7 @@ static enum hf_error each_hold(struct store_engine *engine, uint32_t partition,
 {
   struct walk walk = {.statement = SQL_HOLD_EACH,
                       .first = partition,
+                      .second = partition,
                       .hand = hand_hold,
                       .each.hold = each,
                       .arg = arg};
@@ -222,8 +254,9 @@ static enum hf_error each_hold(struct store_engine *engine, uint32_t partition,
 static bool hand_block(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
 {
   struct store_block_row block;
-  (void)db;
   sqlite_row_block(row, &block);
+  if (!is_wanted(walk, db, block.id))
+    row->corrupt = true;
   return !row->corrupt && walk->each.block(walk->arg, &block);
 }
 
@@ -233,6 +266,7 @@ static enum hf_error each_block(struct store_engine *engine, uint32_t partition,
 {
   struct walk walk = {.statement = SQL_BLOCK_EACH,
                       .first = partition,
+                      .second = partition,
                       .hand = hand_block,
                       .each.block = each,
                       .arg = arg};
@@ -269,6 +303,102 @@ static enum hf_error each_outcome(struct store_engine *engine, uint32_t partitio
   return error;
 }
 
+/* ---- walks over what links users and operations ---------------------------------------------- */
+
+static struct walk walk_group(enum sqlite_statement statement, uint32_t first, uint32_t count,
+                              void *arg)
+{
+  return (struct walk){
+    .statement = statement, .first = first, .second = (uint64_t)first + count - 1u, .arg = arg};
+}
+
+static bool hand_transfer(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_transfer_row transfer;
+  sqlite_row_transfer(row, &transfer);
+  if (hf_id_partition(transfer.id, db->partition_bits) !=
+      sqlite_column_unsigned(row, 8, UINT32_MAX))
+    row->corrupt = true;
+  return !row->corrupt && walk->each.transfer(walk->arg, &transfer);
+}
+
+static enum hf_error each_transfer(struct store_engine *engine, uint32_t first, uint32_t count,
+                                   bool (*each)(void *arg, const struct store_transfer_row *row),
+                                   void *arg)
+{
+  struct walk walk = walk_group(SQL_TRANSFER_EACH, first, count, arg);
+  walk.hand = hand_transfer;
+  walk.each.transfer = each;
+  return walk_run(engine, &walk);
+}
+
+static bool hand_reversal(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_reversal_row reversal = {
+    .original = sqlite_column_unsigned(row, 0, HF_ID_MAX),
+    .op = sqlite_column_unsigned(row, 1, HF_ID_MAX),
+    .amount = sqlite_column_amount(row, 2),
+  };
+  if (row->corrupt)
+    return false;
+  return !is_wanted(walk, db, reversal.original) || walk->each.reversal(walk->arg, &reversal);
+}
+
+static enum hf_error each_reversal(struct store_engine *engine, uint32_t first, uint32_t count,
+                                   bool (*each)(void *arg, const struct store_reversal_row *row),
+                                   void *arg)
+{
+  struct walk walk = walk_group(SQL_REVERSAL_EACH, first, count, arg);
+  walk.hand = hand_reversal;
+  walk.each.reversal = each;
+  return walk_run(engine, &walk);
+}
+
+static bool hand_backdated(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_backdated_row backdated = {
+    .user = sqlite_column_unsigned(row, 0, HF_ID_MAX),
+    .seq = sqlite_column_unsigned(row, 1, HF_ID_MAX),
+    .effective_us = sqlite_column_time(row, 2),
+    .asset = (uint16_t)sqlite_column_unsigned(row, 3, UINT16_MAX),
+    .from = (uint8_t)sqlite_column_unsigned(row, 4, LEDGER_ACCOUNT_COUNT - 1u),
+    .to = (uint8_t)sqlite_column_unsigned(row, 5, LEDGER_ACCOUNT_COUNT - 1u),
+    .amount = sqlite_column_amount(row, 6),
+  };
+  if (row->corrupt)
+    return false;
+  return !is_wanted(walk, db, backdated.user) || walk->each.backdated(walk->arg, &backdated);
+}
+
+static enum hf_error each_backdated(struct store_engine *engine, uint32_t first, uint32_t count,
+                                    bool (*each)(void *arg, const struct store_backdated_row *row),
+                                    void *arg)
+{
+  struct walk walk = walk_group(SQL_BACKDATED_EACH, first, count, arg);
+  walk.hand = hand_backdated;
+  walk.each.backdated = each;
+  return walk_run(engine, &walk);
+}
+
+static bool hand_name(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
+{
+  struct store_name_row name;
+  (void)db;
+  sqlite_row_name(row, &name);
+  return !row->corrupt && walk->each.name(walk->arg, &name);
+}
+
+static enum hf_error each_name(struct store_engine *engine, uint32_t first, uint32_t count,
+                               bool (*each)(void *arg, const struct store_name_row *row), void *arg)
+{
+  struct walk walk = walk_group(SQL_NAME_EACH, first, count, arg);
+  walk.hand = hand_name;
+  walk.each.name = each;
+  return walk_run(engine, &walk);
+}
+
+/* ---- marks and repair ------------------------------------------------------------------------ */
+
 static enum hf_error mark(struct store_engine *base, uint32_t partition, uint64_t *ret_seq)
 {
   struct sqlite_engine *engine = engine_of(base);
@@ -288,8 +418,6 @@ static enum hf_error mark(struct store_engine *base, uint32_t partition, uint64_
   sqlite_engine_return_reader(engine, db);
   return error_of(status);
 }
-
-/* ---- repair ---------------------------------------------------------------------------------- */
 
 /* The marks go to the journals' ends, which must be those of the caller's truth. */
 static enum store_status repair_marks(struct sqlite_engine *engine, const uint64_t *ends)
@@ -375,8 +503,14 @@ const struct store_admin_ops sqlite_admin_ops = {
   .newest_batch = newest_batch,
   .each_batch = each_batch,
   .each_outcome = each_outcome,
+  .count_metadata = count_metadata,
   .each_hold = each_hold,
   .each_block = each_block,
+  .each_transfer = each_transfer,
+  .each_reversal = each_reversal,
+  .each_backdated = each_backdated,
+  .each_name = each_name,
+  .check_index = sqlite_check_index,
   .mark = mark,
   .repair = repair,
   .replay_run = replay_run,

@@ -64,6 +64,10 @@ enum store_status sqlite_partition_load(struct sqlite_engine *engine, uint32_t p
 void sqlite_open_partition(struct sqlite_engine *engine, struct store_request *request);
 /* sqlite_admin.c */
 extern const struct store_admin_ops sqlite_admin_ops;
+/* sqlite_index_check.c */
+enum hf_error sqlite_check_index(struct store_engine *engine, uint32_t first, uint32_t count,
+                                 struct store_index_counts *ret_counts,
+                                 bool (*each)(void *arg, hf_id user), void *arg);
 /* sqlite_project.c */
 void sqlite_project(struct sqlite_engine *engine, struct store_request *request);
 /* sqlite_read.c and sqlite_history.c: within a read transaction. */

@@ -103,6 +103,8 @@ void sqlite_row_batch(struct sqlite_row *row, struct store_batch *ret_batch)
   memset(ret_batch, 0, sizeof(*ret_batch));
   ret_batch->partition = (uint32_t)sqlite_column_unsigned(row, 0, UINT32_MAX);
   ret_batch->number = sqlite_column_unsigned(row, 1, INT64_MAX);
+  if (ret_batch->number == 0) /* they are counted from 1 */
+    row->corrupt = true;
   ret_batch->epoch = sqlite_column_unsigned(row, 2, INT64_MAX);
   ret_batch->first_seq = sqlite_column_unsigned(row, 3, INT64_MAX);
   ret_batch->entries_count = (uint32_t)sqlite_column_unsigned(row, 4, UINT32_MAX);

@@ -40,6 +40,7 @@
   X(INDEX_NEWEST, "SELECT slot,ref FROM user_index WHERE user=?1 AND slot<9223372036854775807 "    \
                   "ORDER BY slot DESC LIMIT 1")                                                    \
   X(INDEX_ANY_KEY, "SELECT 1 FROM user_index WHERE user=?1 AND slot>=x'' LIMIT 1")                 \
+  X(INDEX_EACH, "SELECT user,slot,ref FROM user_index ORDER BY user,slot")                         \
   X(BACKDATED_INSERT, "INSERT INTO backdated(user,seq,effective_us,asset,source,target,amount) "   \
                       "VALUES(?1,?2,?3,?4,?5,?6,?7)")                                              \
   X(BACKDATED_AFTER, "SELECT asset,source,target,amount FROM backdated WHERE user=?1 AND seq>?2 "  \
@@ -85,7 +86,7 @@
   X(HOLD_DUE, "SELECT " SQLITE_HOLD_COLUMNS " FROM holds WHERE partition=?1 AND open=1 "           \
               "AND expires_us>0 AND expires_us<=?2 AND (expires_us,id)>(?4,?5) "                   \
               "ORDER BY expires_us,id LIMIT ?3")                                                   \
-  X(HOLD_EACH, "SELECT " SQLITE_HOLD_COLUMNS " FROM holds WHERE partition=?1 ORDER BY id")         \
+  X(HOLD_EACH, "SELECT " SQLITE_HOLD_COLUMNS ",open FROM holds WHERE partition=?1 ORDER BY id")    \
   X(BLOCK_INSERT, "INSERT INTO blocks(" SQLITE_BLOCK_COLUMNS ",partition) "                        \
                   "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")                                        \
   X(BLOCK_UPDATE, "UPDATE blocks SET open=?2,remaining=?3,resolved_us=?4 WHERE id=?1")             \
@@ -104,6 +105,8 @@
   X(META_INSERT, "INSERT INTO entry_metadata(op,salt,json) VALUES(?1,?2,?3)")                      \
   X(META_ERASE, "UPDATE entry_metadata SET salt=NULL,json=NULL WHERE op=?1")                       \
   X(META_GET, "SELECT json,salt FROM entry_metadata WHERE op=?1")                                  \
+  X(META_COUNT, "SELECT count(*),count(*)-count(json) FROM entry_metadata "                        \
+                "WHERE op BETWEEN ?1 AND ?2 AND op&?3=?1")                                         \
   X(MARK_GET, "SELECT seq FROM projection_marks WHERE partition=?1")                               \
   X(MARK_SET, "INSERT INTO projection_marks(partition,seq) VALUES(?1,?2) "                         \
               "ON CONFLICT(partition) DO UPDATE SET seq=excluded.seq")                             \
@@ -119,6 +122,13 @@
                 "VALUES(?1,?2,?3,?4,?5)")                                                          \
   X(SYSTEM_EACH, "SELECT partition,account,asset,label,sum FROM system_totals "                    \
                  "WHERE partition BETWEEN ?1 AND ?2 ORDER BY partition,account,asset,label")       \
+  X(TRANSFER_EACH, "SELECT " SQLITE_TRANSFER_COLUMNS ",partition FROM transfers "                  \
+                   "WHERE partition BETWEEN ?1 AND ?2 ORDER BY id")                                \
+  X(REVERSAL_EACH, "SELECT original,op,amount FROM reversals ORDER BY original,op")                \
+  X(BACKDATED_EACH, "SELECT user,seq,effective_us,asset,source,target,amount FROM backdated "      \
+                    "ORDER BY user,seq")                                                           \
+  X(NAME_EACH, "SELECT " SQLITE_NAME_COLUMNS " FROM names WHERE partition BETWEEN ?1 AND ?2 "      \
+               "ORDER BY partition,kind,digest")                                                   \
   X(REPLAY_INSERT, "INSERT INTO replay_runs(started_us,ended_us,entries,users,differences,"        \
                    "repaired) VALUES(?1,?2,?3,?4,?5,?6)")
 
@@ -132,6 +142,9 @@
   X(LAST, "SELECT max(seq) FROM journal_%u")
 
 /* Statements that read a whole table on purpose: small tables, and the offline checks. */
-#define SQLITE_SCANS(X) X(ASSET_EACH) X(KEY_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH)
+#define SQLITE_SCANS(X)                                                                            \
+  X(ASSET_EACH)                                                                                    \
+  X(KEY_EACH)                                                                                      \
+  X(INDEX_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH) X(TRANSFER_EACH) X(REVERSAL_EACH) X(BACKDATED_EACH)
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "actors/user/op.h"
 #include "holdfast/check.h"
 
 static void *push(struct store_world *world, void **array, size_t *count, size_t *room,
@@ -108,6 +109,18 @@ struct world_user *world_user_add(struct store_world *world, uint32_t partition,
   row.user = user->row;
   world_stage_rows(world, partition, &row, 1);
   return user;
+}
+
+void world_name_add(struct store_world *world, const struct world_user *user)
+{
+  struct store_row row = {.table = STORE_T_NAME, .action = STORE_INSERT};
+  row.name.kind = STORE_NAME_EXTERNAL_ID;
+  row.name.state = STORE_NAME_CONFIRMED;
+  row.name.digest = hf_external_id_digest(user->row.external_id.at, user->row.external_id.size);
+  row.name.partition = hf_digest_partition(&row.name.digest, world->bits);
+  row.name.user = user->row.id;
+  row.name.created_us = world->now_us;
+  (void)world_stage_rows(world, row.name.partition, &row, 1);
 }
 
 static unsigned scale_of(const void *arg, uint16_t asset)

@@ -56,6 +56,8 @@ void world_take_over(struct store_world *world);
 /* A user that is staged for creation; texts may be NULL. */
 struct world_user *world_user_add(struct store_world *world, uint32_t partition,
                                   const char *external_id, const char *profile);
+/* The name that leads to a user with an external id, staged as a server keeps it. */
+void world_name_add(struct store_world *world, const struct world_user *user);
 /* A command with a new key; amount in base units, 0: not given. */
 struct ledger_command world_command(struct store_world *world, uint8_t type, uint16_t asset,
                                     hf_amount amount);

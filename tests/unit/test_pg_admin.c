@@ -69,6 +69,8 @@ static struct world_user *make_history(struct store_fixture *fixture)
   struct store_world *world = &fixture->world;
   struct world_user *ann = world_user_add(world, 0, "ann", NULL);
   struct world_user *bob = world_user_add(world, 1, "bob", "{}");
+  world_name_add(world, ann);
+  world_name_add(world, bob);
   world_must_commit(world);
   (void)world_simple(world, ann, LEDGER_T_GRANT, 1, 100);
   (void)world_simple(world, bob, LEDGER_T_DEPOSIT, 1, 50);

@@ -97,6 +97,9 @@ static struct people make_history(struct store_fixture *fixture)
   people.ann = world_user_add(world, 0, "ann", NULL);
   people.bob = world_user_add(world, 1, "bob", NULL);
   people.cid = world_user_add(world, 1, "cid", NULL);
+  world_name_add(world, people.ann);
+  world_name_add(world, people.bob);
+  world_name_add(world, people.cid);
   world_must_commit(world);
   (void)world_simple(world, people.ann, LEDGER_T_GRANT, 1, 100);
   (void)world_simple(world, people.bob, LEDGER_T_DEPOSIT, 1, 50);
@@ -255,7 +258,7 @@ static void test_replay_when_holds_or_blocks_were_changed_then_named_and_repaire
   struct store_fixture *fixture = *state;
   struct people people = make_history(fixture);
   char sql[256];
-  (void)snprintf(sql, sizeof sql, "UPDATE holds SET state=2,resolved_us=5 WHERE id=%llu",
+  (void)snprintf(sql, sizeof sql, "UPDATE holds SET state=2,open=0,resolved_us=5 WHERE id=%llu",
                  (unsigned long long)people.hold);
   tamper(fixture, sql);
   (void)snprintf(sql, sizeof sql, "DELETE FROM blocks WHERE id=%llu",

@@ -9,13 +9,17 @@ async function partitionsOf(server) {
   return (await request(server, 'GET', '/v1/config')).json.limits.partitions;
 }
 
-// All entries of a partition from `from` on, page by page.
-async function pages(server, partition, { from = 1, limit = 500 } = {}) {
+// All entries of a partition from `from` on, page by page. retry: a page that gets 503.
+async function pages(server, partition, { from = 1, limit = 500, retry = false } = {}) {
   const entries = [];
   let next = from;
   for (;;) {
     const reply = await request(server, 'GET',
       `/v1/changes?partition=${partition}&from_seq=${next}&limit=${limit}`);
+    if (retry && reply.status === 503) {
+      await pause(50);
+      continue;
+    }
     assert.strictEqual(reply.status, 200, reply.text);
     assert.strictEqual(reply.headers['content-type'], 'application/x-ndjson');
     const lines = reply.text === '' ? [] : reply.text.replace(/\n$/, '').split('\n');

@@ -20,7 +20,7 @@ const { Node, cli, command, temporaryFolder } = require('./server.js');
 const { numbersOf, pause, randomOf, until } = require('./wait.js');
 
 // times in seconds, rates a second for each server
-const LONG = { harm: 25, calm: 35, warm: 40, every: 2, crowd: 3000, reads: 500, ops: 60, old: 200 };
+const LONG = { harm: 25, calm: 35, warm: 40, every: 2, crowd: 2000, reads: 500, ops: 60, old: 200 };
 const SHORT = { harm: 5, calm: 4, warm: 2, every: 0.3, crowd: 200, reads: 60, ops: 60, old: 50 };
 const SETTLE_S = 2;   // from the start of the load until it is the usual one
 const HEAL_MS = 30000; // every partition through every node, after the last fault
@@ -184,7 +184,7 @@ class Soak {
   // What the streams brought is what the journal has.
   async checkStreams() {
     for (const stream of this.streams) {
-      const journal = await pages(this.cluster.nodes[0], stream.partition);
+      const journal = await pages(this.cluster.nodes[0], stream.partition, { retry: true });
       await until('the stream has all', () => stream.entries.length >= journal.length);
       await stream.stop();
       const of = (entries) => entries.map(({ seq, hash }) => `${seq} ${hash}`);
