@@ -77,7 +77,8 @@ struct store_admin_ops {
                                 uint64_t last,
                                 bool (*each)(void *arg, const struct store_outcome *row),
                                 void *arg);
-  /* Rows of metadata of ops whose first entry has a number below `before_seq`, the erased included. */
+  /* Rows of metadata of ops whose first entry has a number below `before_seq`; the erased are
+   * among them. */
   enum hf_error (*count_metadata)(struct store_engine *engine, uint32_t partition,
                                   uint64_t before_seq, uint64_t *ret_rows, uint64_t *ret_erased);
   enum hf_error (*each_hold)(struct store_engine *engine, uint32_t partition,

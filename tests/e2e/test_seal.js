@@ -4,6 +4,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
+const { Postgres } = require('./lib/postgres.js');
 const { temporaryFolder, start, stop, request, cli } = require('./lib/server.js');
 const { until } = require('./lib/wait.js');
 
@@ -18,8 +19,8 @@ async function post(server, target, body) {
 }
 
 // Users with two assets, so that a leaf needs more than the newest entry.
-async function work(data, users) {
-  const server = await start(data, ['--seal-every-s', '0']);
+async function work(data, users, store = []) {
+  const server = await start(data, ['--seal-every-s', '0', ...store]);
   if (users.length === 0) {
     await post(server, '/v1/assets', { code: 'RJV', scale: 8 });
     await post(server, '/v1/assets', { code: 'XP', scale: 0 });
@@ -143,5 +144,30 @@ test('a server seals by itself, and proves what it sealed', async () => {
   await until('the next seal', () => fs.existsSync(path.join(data, 'seals', '00000002.seal')));
   assert.strictEqual((await stop(server)).code, 0);
   assert.strictEqual(ledger(data, 'verify').code, 0);
+  fs.rmSync(data, { recursive: true });
+});
+
+test('PostgreSQL is sealed, proved and verified alike, also a copy of its past', async () => {
+  const pg = await Postgres.start();
+  const data = temporaryFolder();
+  const key = path.join(data, 'seals', 'key.pub'), file = path.join(data, 'proof');
+  const users = [];
+  const store = ['--store', pg.dsn()], older = ['--store', pg.dsn({ database: 'older' })];
+  await work(data, users, store);
+  assert.strictEqual(ledger(data, 'seal', ...store).code, 0);
+  await pg.psql('create database older template holdfast', { database: 'postgres' });
+  await work(data, users, store);
+  assert.strictEqual(ledger(data, 'seal', ...store).code, 0);
+  for (const what of [['--user', users[0]], ['--from', '1', '--to', '2']]) {
+    prove(data, file, ...what, ...store);
+    assert.strictEqual(check(file, key).code, 0, what.join(' '));
+  }
+  const whole = ledger(data, 'verify', '--key', key, ...store);
+  assert.strictEqual(whole.code, 0, whole.out + whole.err);
+  const found = ledger(data, 'verify', '--key', key, ...older);
+  assert.match(found.out, /whole/, 'the chains of the old copy are whole');
+  assert.strictEqual(found.code, 1);
+  assert.match(found.err, /seal 2: a sealed batch is missing/);
+  await pg.remove();
   fs.rmSync(data, { recursive: true });
 });

@@ -47,7 +47,8 @@ class Bank extends Load {
       type: ['grant', 'spend', 'hold'][random(3)], user_id: user, asset: ASSET,
       amount: `${1 + random(20)}.00`, idempotency_key: `${key}-${i}`,
     }));
-    if (random(2) === 0) Object.assign(ops[ops.length - 1], { type: 'spend', amount: '1000000.00' });
+    if (random(2) === 0)
+      Object.assign(ops[ops.length - 1], { type: 'spend', amount: '1000000.00' });
     return { atomic: true, ops };
   }
 
