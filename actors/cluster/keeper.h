@@ -12,8 +12,8 @@
 
 /* Shares of the lease, in thousandths. A node's memory is good until SURE after it sent its last
  * heartbeat that worked; others bury it when they have seen its beat stand still for DEAD. Each
- * counts by its own clock, so these may differ in rate by as much as SURE is below DEAD: one eighth,
- * or 6 % of true time for each. */
+ * counts by its own clock, so these may differ in rate by as much as SURE is below DEAD: by one
+ * eighth, or by 6 % of true time for each. */
 #define KEEPER_SURE 700u
 #define KEEPER_DEAD 800u
 #define KEEPER_SLOW 500u   /* a node that is silent so long is left no partitions */

@@ -95,7 +95,7 @@ void user_load_done(rt_ctx *ctx, struct user_actor *user, struct store_request *
 void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op);
 /* Stages the release of every hold that has expired. */
 void user_expire(rt_ctx *ctx, struct user_actor *user);
-/* The staged state, from the committed one; what is staged has to be pending before the next message. */
+/* The staged state, from the committed one; what is staged is pending before the next message. */
 void user_staged_begin(struct user_actor *user);
 /* Drops the staged state once nothing is pending. */
 void user_staged_drop(struct user_actor *user);

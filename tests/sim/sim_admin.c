@@ -2,8 +2,8 @@
  * revoke service keys, and hold the answers against what was known before.
  *
  * Rules: a user's status is what the store took last, or a later one, and its version fits; a loop
- * that knew a key as revoked never knows it otherwise; when nothing is harmed all loops of all nodes
- * know of a change before its asker is answered. */
+ * that knew a key as revoked never knows it otherwise; when nothing is harmed all loops of all
+ * nodes know of a change before its asker is answered. */
 #include <string.h>
 
 #include "tests/sim/sim.h"

@@ -116,8 +116,8 @@ static void check_hold(struct checker *checker, const struct ledger_entry *entry
   sim_fail(checker->world, "an entry resolves a hold that is not there");
 }
 
-/* The first entry of an op is what can be reversed; what a reversal does beside the system's account
- * is netted debt. */
+/* The first entry of an op is what can be reversed; what a reversal does beside the system's
+ * account is netted debt. */
 static void check_reversal(struct checker *checker, const struct ledger_entry *entry)
 {
   if (entry->type != LEDGER_T_REVERSE) {

@@ -1,4 +1,4 @@
-/* The clients' requests: they make them, retry them under the same key until the outcome is final, send
+/* The clients: they make requests, retry them under the same key until the outcome is final, send
  * some twice or long after, and hold every answer against what they were told before. */
 #include <stdarg.h>
 #include <string.h>

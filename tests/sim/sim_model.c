@@ -1,6 +1,6 @@
 /* One user's history is judged again: operations, refusals and changes of status, in the order in
- * which the store took them, by a naive ledger that knows nothing of the real one. All that a client
- * was told must be what a single thread would have said, and all that was shown was so. */
+ * which the store took them, by a naive ledger that knows nothing of the real one. All that a
+ * client was told must be what a single thread would have said, and all that was shown was so. */
 #include <string.h>
 
 #include "tests/property/ledger_model.h"

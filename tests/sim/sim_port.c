@@ -1,7 +1,7 @@
 /* The shared store as a node reaches it: every request arrives a while after it was sent, whether
- * the node still lives or not, and its answer comes a while later; either may take as long as the
- * lease does. A commit is copied when it is
- * sent: it may arrive when the node has answered "unknown" long ago, or is dead.
+ * the node still lives or not, and its answer comes a while later; either may take longer than the
+ * lease does. A commit is copied when it is sent: it may arrive when the node has answered
+ * "unknown" long ago, or is dead.
  *
  * What cannot happen: two commits of one partition of one node at the same time, because the store
  * actor has one in flight. */
@@ -135,7 +135,7 @@ static void answer(struct sim_world *world, void *arg)
   sim_at(world, world->now_us + 1000u, answer, flight);
 }
 
-/* Some are late by up to the lease, requests on their way to the store and answers on theirs back. */
+/* Some are late by up to two leases: requests on their way to the store, answers on theirs back. */
 static uint64_t way_us(struct sim_world *world)
 {
   uint64_t delay_us = sim_chaos(world) % DELAY_US_MAX;

@@ -2,8 +2,8 @@
  * sim_run: runs seeds. See `usage`; without --nodes each seed draws 1 to 5 of them.
  *
  * Workers are processes, each with every N-th seed, so that one that is ended by a CHECK names its
- * seed; the outcome, and the hash over all traces, is the same for any number of them. The last line
- * is "seeds K ok trace <hex>", or names the first seed that fails and how to run it again. */
+ * seed; the outcome, and the hash over all traces, is the same for any number of them. The last
+ * line is "seeds K ok trace <hex>", or names the first seed that fails and how to run it again. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

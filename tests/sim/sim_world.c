@@ -146,8 +146,8 @@ static bool transfers_open(const struct sim_world *world)
   return count > 0;
 }
 
-/* Everything is up and reachable, no new requests and no faults: what was begun must come to its end
- * within a bound. */
+/* Everything is up and reachable, no new requests and no faults: what was begun must come to its
+ * end within a bound. */
 static void phase_two(struct sim_world *world)
 {
   world->requests_max = world->requests_count;

@@ -335,8 +335,7 @@ static void test_status_when_closed_and_opened_then_the_rest_of_the_row_stays(vo
   fixture_free(fixture);
 }
 
-/* What comes behind a change of status is judged by it, though the change is not durable yet; nobody
- * is refused or served out of turn. */
+/* What comes behind a change of status is judged by it, though the change is not durable yet. */
 static void test_status_when_under_way_then_what_comes_is_judged_by_it(void **state)
 {
   struct fixture *fixture = fixture_new((struct fixture_config){0});
