@@ -137,7 +137,7 @@ struct rt_ctx {
   struct service service[256];
   struct dir dir;
   struct slab slab;
-  uint32_t live;       /* virtual actors, the ending ones included */
+  uint32_t live;       /* virtual actors but those of shards, the ending ones included */
   uint32_t free_epoch; /* grows with each block that is freed: pointers held before are stale */
   uint64_t clock_hand; /* slot at which the choice of a victim goes on */
   uint64_t sweep_slot; /* where the search for idle actors goes on; SWEEP_OFF between sweeps */

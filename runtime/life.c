@@ -121,6 +121,12 @@ static void state_drop(rt_ctx *ctx, struct actor *actor)
   timer_disarm_all(&ctx->timers, &actor->timers);
 }
 
+/* A tell finds nobody when there is no room, and a shard's own actors live by what they are told. */
+static bool is_capped(const rt_class *class)
+{
+  return (class->flags & RT_CLASS_PER_SHARD) == 0;
+}
+
 static void actor_free(rt_ctx *ctx, struct actor *actor)
 {
   CHECK(actor->in_flight == 0 && actor->waiters == NULL);
@@ -130,7 +136,7 @@ static void actor_free(rt_ctx *ctx, struct actor *actor)
   actor_move(actor, ACTOR_FREE);
   gauge_live(ctx, actor->kind, -1);
   slab_put(&ctx->slab, actor);
-  ctx->live--;
+  ctx->live -= is_capped(class_of(ctx, actor->kind));
   ctx->free_epoch++;
 }
 
@@ -167,7 +173,7 @@ struct actor *actor_activate(rt_ctx *ctx, rt_id id, uint16_t *ret_op)
   if (is_quarantined(ctx, id)) {
     return NULL;
   }
-  if (!evict_for_room(ctx)) {
+  if (is_capped(class) && !evict_for_room(ctx)) {
     *ret_op = RT_OP_OVERLOADED;
     return NULL;
   }
@@ -176,7 +182,7 @@ struct actor *actor_activate(rt_ctx *ctx, rt_id id, uint16_t *ret_op)
   actor->timers = TIMER_NONE;
   actor->seen_ms = (uint32_t)tick_of(ctx->now_us);
   dir_insert(&ctx->dir, id, actor);
-  ctx->live++;
+  ctx->live += is_capped(class);
   gauge_live(ctx, kind, 1);
   uint32_t epoch = ctx->free_epoch;
   actor_start(ctx, actor);

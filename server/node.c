@@ -160,7 +160,7 @@ static void node_configure(struct node *node, const struct options *options, uns
     .metrics_count = HF_METRIC_COUNT + count,
     .credits = 65536,
     .overflow_max = 262144,
-    .live_actors_max = (unsigned)options->live_users + 3u * (1u << node->engine->partition_bits),
+    .live_actors_max = (unsigned)options->live_users,
     .loop_start = on_loop_start,
     .loop_stop = on_loop_stop,
     .ingress = on_ingress,

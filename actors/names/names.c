@@ -509,6 +509,7 @@ static const uint8_t names_may_ask[] = {HF_KIND_STORE, HF_KIND_NAMES, HF_KIND_PE
 const rt_class hf_names_class = {
   .name = "names",
   .kind = HF_KIND_NAMES,
+  .flags = RT_CLASS_PER_SHARD,
   .state_bytes = sizeof(struct names_actor),
   .stash_max = 16384,
   .may_ask = names_may_ask,

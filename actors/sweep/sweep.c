@@ -134,6 +134,7 @@ static const uint8_t sweep_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, 0};
 const rt_class hf_sweep_class = {
   .name = "sweep",
   .kind = HF_KIND_SWEEP,
+  .flags = RT_CLASS_PER_SHARD,
   .state_bytes = sizeof(struct sweep_actor),
   .stash_max = 16,
   .may_ask = sweep_may_ask,

@@ -391,6 +391,7 @@ static const uint8_t transit_may_ask[] = {HF_KIND_STORE, HF_KIND_USER, HF_KIND_P
 const rt_class hf_transit_class = {
   .name = "transit",
   .kind = HF_KIND_TRANSIT,
+  .flags = RT_CLASS_PER_SHARD,
   .state_bytes = sizeof(struct transit_actor),
   .stash_max = 65536,
   .may_ask = transit_may_ask,

@@ -94,6 +94,9 @@ typedef struct rt_ctx rt_ctx; /* a loop, as seen by what runs on it now */
 /* ---- actor classes --------------------------------------------------------------------------- */
 
 #define RT_CLASS_PER_LOOP 1u /* one actor for each loop, made at start, never passivated */
+/* One actor for each shard at most, which has to be there when it is needed: live_actors_max is for
+ * the others. */
+#define RT_CLASS_PER_SHARD 2u
 
 /* One per kind of actor, static const. Every callback runs on the actor's loop. State is zeroed
  * memory of state_bytes; what it points to is the class's own to free in passivate. */
@@ -238,7 +241,8 @@ struct rt_config {
   unsigned pools_count;
   const struct rt_metric *metrics;
   unsigned metrics_count;
-  unsigned live_actors_max; /* per loop; over it idle actors are passivated, then OVERLOADED */
+  unsigned live_actors_max; /* per loop, those of shards not counted; over it idle actors are
+                               passivated, then OVERLOADED */
   unsigned ring_size;       /* envelopes per ordered pair of loops; power of two; default 1024 */
   unsigned overflow_max;    /* envelopes that a loop may hold back for full rings; default 65536 */
   unsigned credits;         /* asks from outside in flight per loop; default 16384 */

@@ -307,6 +307,12 @@ void fixture_step(struct fixture *fixture)
   CHECK(stepped);
 }
 
+void fixture_steps(struct fixture *fixture, unsigned count)
+{
+  while (count > 0 && driver_sim_step(fixture->driver, UINT64_MAX))
+    count--;
+}
+
 void fixture_run(struct fixture *fixture, uint64_t us)
 {
   uint64_t until_us = fixture_now_us(fixture) + us;

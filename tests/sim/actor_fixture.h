@@ -78,6 +78,8 @@ uint64_t fixture_now_us(const struct fixture *fixture);
 void fixture_run(struct fixture *fixture, uint64_t us);
 /* One event; CHECKs that there is one. */
 void fixture_step(struct fixture *fixture);
+/* So many, or all that there are. */
+void fixture_steps(struct fixture *fixture, unsigned count);
 
 /* Sends from the front actor of `loop`; the payload is the fixture's until it is taken back. */
 struct fixture_ask *fixture_send(struct fixture *fixture, unsigned loop, rt_id to, uint16_t op,

@@ -25,7 +25,7 @@
 #define SIM_USERS_MAX 64u
 #define SIM_NODES_MAX 5u
 #define SIM_SCALE 2u
-#define SIM_KEYS 8u /* service keys that are made and revoked */
+#define SIM_KEYS 24u /* service keys that are made and revoked */
 #define SIM_LOOPS_MAX 3u
 #define SIM_DRIFT_MAX 60000u /* microseconds that a clock gains or loses in a second */
 
@@ -227,6 +227,7 @@ struct sim_world {
 };
 
 uint64_t sim_rand(struct sim_world *world);
+unsigned sim_user_any(struct sim_world *world); /* a few users take most of the traffic */
 static inline bool sim_chance(struct sim_world *world, unsigned per_thousand)
 {
   return sim_rand(world) % 1000u < per_thousand;

@@ -68,9 +68,7 @@ static bool make_users(rt_ctx *ctx, struct sim_world *world)
 
 static void ask_peek(rt_ctx *ctx, struct sim_world *world)
 {
-  uint64_t pick = sim_rand(world) % world->users_count;
-  struct sim_user *user =
-    &world->users[sim_chance(world, 500) ? pick % 3u % world->users_count : pick];
+  struct sim_user *user = &world->users[sim_user_any(world)];
   if (user->peek != NULL)
     return;
   struct hf_peek *peek = rt_alloc(sizeof *peek);
@@ -312,7 +310,7 @@ bool sim_admin_tick(rt_ctx *ctx, struct sim_world *world)
     return true;
   if (world->probing && !world->probed)
     probe_key(ctx, world);
-  else if (!world->healing && sim_chance(world, 12u / world->nodes_count))
+  else if (!world->healing && sim_chance(world, 40u / world->nodes_count))
     change_any_key(ctx, world);
   return true;
 }

@@ -25,6 +25,12 @@ uint64_t sim_rand(struct sim_world *world)
   return z ^ (z >> 31);
 }
 
+unsigned sim_user_any(struct sim_world *world)
+{
+  uint64_t pick = sim_rand(world) % world->users_count;
+  return (unsigned)(sim_chance(world, 500) ? pick % 3u % world->users_count : pick);
+}
+
 void sim_fail(struct sim_world *world, const char *format, ...)
 {
   va_list arguments;
@@ -136,9 +142,7 @@ static void request_refer(struct sim_world *world, struct sim_request *request)
 static void request_make(struct sim_world *world, struct sim_request *request)
 {
   *request = (struct sim_request){.number = world->requests_count, .bucket = LEDGER_CLAIMABLE};
-  /* A few users take most of the traffic. */
-  uint64_t pick = sim_rand(world) % world->users_count;
-  request->user = (unsigned)(sim_chance(world, 500) ? pick % 3u % world->users_count : pick);
+  request->user = sim_user_any(world);
   request->payee = (unsigned)(sim_rand(world) % world->users_count);
   request->type = types[sim_rand(world) % sizeof types];
   request->asset = (uint16_t)(1u + sim_rand(world) % SIM_ASSETS);
@@ -347,7 +351,7 @@ static void ask_view(rt_ctx *ctx, struct sim_world *world)
 {
   struct sim_node *node = sim_node_of(ctx);
   struct hf_view *view = hf_view_new();
-  node->view_user = (unsigned)(sim_rand(world) % world->users_count);
+  node->view_user = sim_user_any(world);
   node->view_floor = world->users[node->view_user].shown;
   view->user = world->users[node->view_user].id;
   if (sim_ask(ctx, hf_user_actor(view->user, world->partition_bits), HF_BALANCES, view, 0))

@@ -60,6 +60,15 @@ static void node_log(void *arg, int level, const char *component, const char *te
          component, text);
 }
 
+/* Mostly so far apart that a lease just holds: docs/ARCHITECTURE.md, "Several nodes". */
+static int32_t drift_draw(struct sim_world *world)
+{
+  uint64_t lot = sim_chaos(world) % (2u * SIM_DRIFT_MAX + 1u);
+  if (sim_strikes(world, 750))
+    lot = lot % 2u == 0 ? 0 : 2u * SIM_DRIFT_MAX;
+  return (int32_t)lot - (int32_t)SIM_DRIFT_MAX;
+}
+
 void sim_node_init(struct sim_world *world, unsigned index)
 {
   struct sim_node *node = &world->nodes[index];
@@ -81,9 +90,8 @@ void sim_node_init(struct sim_world *world, unsigned index)
   node->setup.log_arg = node;
   if (world->nodes_count == 1u)
     return;
-  /* So far apart that a lease just holds: docs/ARCHITECTURE.md, "Several nodes". */
   if (world->drifts)
-    node->drift = (int32_t)(sim_chaos(world) % (2u * SIM_DRIFT_MAX + 1u)) - (int32_t)SIM_DRIFT_MAX;
+    node->drift = drift_draw(world);
   node->folder = (1u + sim_chaos(world) % 1000000u) << HF_NODE_LIFE_BITS;
   node->setup.node_address = "127.0.0.1:1";
   node->setup.node_takes = index == 0 || !sim_strikes(world, 150);
@@ -234,7 +242,7 @@ static void harm_node(struct sim_world *world, struct sim_node *node)
   if (node->state != SIM_UP)
     return;
   sim_harmed(world, world->now_us + while_us);
-  switch (sim_chaos(world) % 6u) {
+  switch (sim_chaos(world) % 7u) {
   case 0:
   case 1:
     sim_node_crash(node);

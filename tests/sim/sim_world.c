@@ -44,10 +44,8 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
   setup_draw(world, &setup);
   world->users_max = 2u + (unsigned)(sim_rand(world) % 30u);
   world->users_base = world->users_count = 1u + world->users_max / 2u;
-  /* Room for what every loop needs and for a few of its users. */
-  unsigned needed = 6u + 3u * ((1u << world->partition_bits) / world->loops + 1u);
-  unsigned room = 1u + (unsigned)(sim_rand(world) % 4u);
-  world->live_actors_max = sim_chance(world, 300) ? needed + room : 10000u;
+  unsigned few = 2u + (unsigned)(sim_rand(world) % 6u);
+  world->live_actors_max = sim_chance(world, 300) ? few : 10000u;
   world->drifts = sim_chance(world, 500);
   world->closing = sim_chance(world, 600) ? 1u + (unsigned)(sim_rand(world) % 20u) : 0;
   world->requests_max = ops;

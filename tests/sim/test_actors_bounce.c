@@ -86,8 +86,7 @@ static void test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once(v
     hf_id payer, payee;
     set_up(fixture, &payer, &payee);
     (void)fixture_submit(fixture, 1, fixture_op_transfer(fixture, payer, payee, SPARE + 1, "t"));
-    for (unsigned i = 0; i < steps; i++)
-      fixture_step(fixture);
+    fixture_steps(fixture, steps);
     fixture_crash(fixture);
     assert_int_equal(insist(fixture, payer, payee), HF_E_LIMIT_EXCEEDED);
     check_bounced(fixture, payer, payee);

@@ -59,8 +59,7 @@ static void test_transfer_when_the_process_dies_anywhere_then_done_once(void **s
     hf_id user = fixture_user(fixture, "a"), payee = fixture_user(fixture, "b");
     must(fixture, OP(GRANT, 1000));
     (void)fixture_submit(fixture, 1, fixture_op_transfer(fixture, user, payee, 400, "t"));
-    for (unsigned i = 0; i < steps; i++)
-      fixture_step(fixture);
+    fixture_steps(fixture, steps);
     fixture_crash(fixture);
     must(fixture, fixture_op_transfer(fixture, user, payee, 400, "t"));
     fixture_run(fixture, 2000000);

@@ -185,8 +185,7 @@ static void test_group_when_large_and_the_process_dies_then_all_or_none(void **s
     (void)fixture_submit(fixture, 0, group.head);
     for (unsigned i = 0; i < 20; i++)
       (void)fixture_submit(fixture, 1, fixture_op(fixture, other, LEDGER_T_EARN, 1, NULL));
-    for (unsigned i = 0; i < steps; i++)
-      fixture_step(fixture);
+    fixture_steps(fixture, steps);
     fixture_crash(fixture);
     unsigned grants = fixture_count(fixture, LEDGER_T_GRANT);
     assert_true(grants == 1 || grants == GROUP_MAX + 1u);
@@ -283,8 +282,7 @@ static void test_create_when_the_process_dies_between_the_steps_then_one_user(vo
     struct fixture *fixture = fixture_new((struct fixture_config){.seed = steps + 1u});
     hf_id user = 0;
     (void)fixture_send_create(fixture, 1, fixture_create("name", "key"));
-    for (unsigned i = 0; i < steps; i++)
-      fixture_step(fixture);
+    fixture_steps(fixture, steps);
     fixture_crash(fixture);
     for (unsigned i = 0; i < 2; i++) {
       struct hf_create *create =
@@ -373,6 +371,25 @@ static void test_status_when_its_commit_fails_then_what_came_is_judged_without_i
   assert_int_equal(peek->error, HF_E_UNAVAILABLE);
   rt_free(peek);
   assert_int_equal(fixture_outcome(fixture, grant).error, HF_OK);
+  fixture_free(fixture);
+}
+
+/* Room for one user at a time: a partition's own actors are there all the same, and know that it is
+ * open. */
+static void test_room_when_for_one_actor_then_the_partitions_have_theirs(void **state)
+{
+  struct fixture *fixture =
+    fixture_new((struct fixture_config){.loops = 1, .partition_bits = 2, .live_actors_max = 1});
+  (void)state;
+  for (unsigned i = 0; i < 2; i++) {
+    hf_id user = fixture_user(fixture, i == 0 ? "a" : "b");
+    hf_id payee = fixture_user(fixture, i == 0 ? "c" : "d");
+    must(fixture, OP(GRANT, 10, NULL));
+    must(fixture, fixture_op_transfer(fixture, user, payee, 4, NULL));
+    assert_true(fixture_balance(fixture, payee).bucket[LEDGER_CLAIMABLE] == 4);
+    assert_int_equal(fixture_account(fixture, LEDGER_TRANSIT), 0);
+    fixture_crash(fixture);
+  }
   fixture_free(fixture);
 }
 
@@ -603,6 +620,7 @@ int main(void)
     cmocka_unit_test(test_create_when_the_key_repeats_then_the_same_user_or_conflict),
     cmocka_unit_test(test_create_when_the_process_dies_between_the_steps_then_one_user),
     cmocka_unit_test(test_status_when_closed_and_opened_then_the_rest_of_the_row_stays),
+    cmocka_unit_test(test_room_when_for_one_actor_then_the_partitions_have_theirs),
     cmocka_unit_test(test_status_when_under_way_then_what_comes_is_judged_by_it),
     cmocka_unit_test(test_status_when_its_commit_fails_then_what_came_is_judged_without_it),
     cmocka_unit_test(test_group_when_two_members_void_one_hold_then_it_is_told_resolved),
