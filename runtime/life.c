@@ -121,7 +121,7 @@ static void state_drop(rt_ctx *ctx, struct actor *actor)
   timer_disarm_all(&ctx->timers, &actor->timers);
 }
 
-/* A tell finds nobody when there is no room, and a shard's own actors live by what they are told. */
+/* A tell finds nobody when there is no room, and a shard's actors live by what they are told. */
 static bool is_capped(const rt_class *class)
 {
   return (class->flags & RT_CLASS_PER_SHARD) == 0;
