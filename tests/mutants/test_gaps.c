@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -129,6 +130,43 @@ static void test_unit_when_of_another_tenure_then_not_taken(void **state)
   fixture_free(fixture);
 }
 
+static struct fixture_ask *send_key(struct fixture *fixture, unsigned kind)
+{
+  struct hf_catalog_change *change = rt_alloc(sizeof *change);
+  change->kind = (uint8_t)kind;
+  memcpy(change->key.id, "key", sizeof "key");
+  return fixture_send(fixture, 0, catalog_home(fixture->loops[0]), HF_ASSET, change);
+}
+
+static void take_change(struct fixture *fixture, struct fixture_ask *ask)
+{
+  struct hf_catalog_change *change = fixture_take(fixture, ask);
+  assert_int_equal(change->error, HF_OK);
+  rt_free(change);
+}
+
+/* A read of the catalogue that began before the revocation, and often ends after it. */
+static void test_key_when_read_before_its_revocation_then_it_stays_revoked(void **state)
+{
+  (void)state;
+  for (uint64_t seed = 1; seed <= 24; seed++) {
+    struct fixture *fixture =
+      fixture_new((struct fixture_config){.loops = 1, .job_us_max = 4000, .seed = seed});
+    struct hf_catalog_change *far = rt_alloc(sizeof *far);
+    far->kind = CATALOG_ADD_ASSET;
+    far->asset.id = 99; /* it does not fit behind what is there: only a read can tell */
+    take_change(fixture, send_key(fixture, CATALOG_ADD_KEY));
+    struct fixture_ask *reading =
+      fixture_send(fixture, 0, hf_loop_actor(HF_KIND_CATALOG, 0), HF_LEARN, far);
+    struct fixture_ask *revoking = send_key(fixture, CATALOG_REVOKE_KEY);
+    take_change(fixture, revoking);
+    take_change(fixture, reading);
+    const struct catalog *catalog = catalog_of(fixture->loops[0]);
+    assert_true(catalog_key(catalog, "key", 3)->revoked_us != 0);
+    fixture_free(fixture);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -137,6 +175,7 @@ int main(void)
     cmocka_unit_test(test_capture_when_the_user_never_rests_then_it_finds_the_hold),
     cmocka_unit_test(test_reversal_when_the_tenure_moves_then_the_original_is_read_again),
     cmocka_unit_test(test_unit_when_of_another_tenure_then_not_taken),
+    cmocka_unit_test(test_key_when_read_before_its_revocation_then_it_stays_revoked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

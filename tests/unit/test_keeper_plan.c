@@ -99,11 +99,16 @@ static void test_claims_when_all_begin_at_once_then_no_two_want_the_same(void **
   world_free(&world);
 }
 
-/* Node 0's heartbeats from one moment to another, as often as they come. */
+/* A node's heartbeats from one moment to another, as often as they come. */
+static void watched(struct world *world, unsigned at, uint64_t from_us, uint64_t until_us)
+{
+  for (uint64_t now_us = from_us; now_us <= until_us; now_us += LEASE_US * KEEPER_BEAT / 1000u)
+    told(world, at, now_us);
+}
+
 static void told_until(struct world *world, uint64_t from_us, uint64_t until_us)
 {
-  for (uint64_t at_us = from_us; at_us <= until_us; at_us += LEASE_US * KEEPER_BEAT / 1000u)
-    told(world, 0, at_us);
+  watched(world, 0, from_us, until_us);
 }
 
 static void check_plan(const struct world *world, uint64_t now_us, size_t buried, size_t claimed)
@@ -117,6 +122,31 @@ static void check_plan(const struct world *world, uint64_t now_us, size_t buried
   }
   assert_int_equal(keeper_has_plan(world->keepers[0], now_us), buried + claimed > 0);
   store_request_free(request);
+}
+
+/* The worst that docs/ARCHITECTURE.md allows: the owner's clock loses 6 %, the other's gains 6 %,
+ * and the other saw the last beat in the moment in which it was sent. */
+static void test_lease_when_clocks_drift_apart_then_memory_is_silent_before_the_burial(void **state)
+{
+  const double slow = 0.94, fast = 1.06;
+  struct world world;
+  (void)state;
+  world_make(&world, 2);
+  for (unsigned i = 0; i < PARTITIONS; i++)
+    world.owners[i] = world.nodes[0].id;
+  told(&world, 0, 1);
+  told(&world, 1, 1);
+  world.keepers[0]->good_us = 1;
+  struct keeper_places *places = keeper_places_new(world.keepers[0]);
+  uint64_t after_us = (uint64_t)((double)(places->until_us - 1u) / slow);
+  assert_in_range(places->until_us, LEASE_US / 2u, LEASE_US);
+  uint64_t until_us = 1u + (uint64_t)((double)after_us * fast);
+  watched(&world, 1, 1, until_us);
+  struct store_request *request = planned(&world, 1, until_us);
+  assert_int_equal(request->lease.buried_count, 0);
+  store_request_free(request);
+  rt_free(places);
+  world_free(&world);
 }
 
 static void test_burial_when_a_beat_stands_still_then_only_after_its_time(void **state)
@@ -304,6 +334,7 @@ int main(void)
     cmocka_unit_test(test_lost_when_told_by_an_older_heartbeat_then_it_stays_lost),
     cmocka_unit_test(test_database_when_it_went_back_then_all_that_was_told_is_lost),
     cmocka_unit_test(test_stateless_when_it_has_partitions_then_it_gives_them_up),
+    cmocka_unit_test(test_lease_when_clocks_drift_apart_then_memory_is_silent_before_the_burial),
     cmocka_unit_test(test_take_over_when_counted_then_only_what_another_node_had),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
