@@ -3,9 +3,9 @@
 
 usage: coverage.py COUNTS.json OUT [--write] [--least PERCENT]
 
-COUNTS.json is gcovr's own format (gcovr --json). OUT gets coverage.md and coverage.svg; --write puts
-both into docs/ as well, the table between the marks of docs/COVERAGE.md. Exit code: 1 when the
-branches of runtime/ or actors/ that a test may take are covered by less than PERCENT (90).
+COUNTS.json is gcovr's own format (gcovr --json). OUT gets coverage.md and coverage.svg; --write
+puts both into docs/ as well, the table between the marks of docs/COVERAGE.md. Exit code: 1 when
+the branches of runtime/ or actors/ that a test may take are covered by less than PERCENT (90).
 """
 
 import argparse
@@ -75,7 +75,8 @@ def order(folder):
 
 
 def table(sums):
-    rows = ["| folder | lines | branches | branches without CHECK and uthash |", "|---|---|---|---|"]
+    rows = ["| folder | lines | branches | branches without CHECK and uthash |",
+            "|---|---|---|---|"]
     for folder in sorted(sums, key=order):
         strong = "**" if folder in BOUND else ""
         cells = [percent(pair) for pair in (sums[folder].lines, sums[folder].branches,
@@ -119,7 +120,8 @@ def picture(sums, least):
              f'viewBox="0 0 {total} {bottom + 40}" font-family="sans-serif">',
              '<rect width="100%" height="100%" fill="white"/>',
              text_at(24, 34, "What the suite takes, per folder", 18, weight="bold"),
-             rect_at(24, 50, 14, 12, BRANCHES), text_at(44, 60, "branches without CHECK and uthash"),
+             rect_at(24, 50, 14, 12, BRANCHES),
+             text_at(44, 60, "branches without CHECK and uthash"),
              rect_at(268, 50, 14, 12, BELOW), text_at(288, 60, f"the same, below {least:.0f} %"),
              rect_at(428, 54, 14, 4, LINES), text_at(448, 60, "lines")]
     for tick in range(0, 101, 20):

@@ -5,6 +5,7 @@ The encodings are written down here once more, from the headers: a seed that the
 shows that one of the two is wrong. Inputs that a fuzzer found lie beside them and stay.
 """
 
+import json
 import os
 import struct
 import sys
@@ -180,7 +181,25 @@ def scripts():
     yield "raw", bytes([255]) + b"HFLINK01" + struct.pack("<QQ", 22, 11) + bytes(32)
 
 
+# ---- proofs: fuzz_proof.c ------------------------------------------------------------------------
+
+def proofs():
+    text = seal_text(12, 1).decode() + "key %s\nsignature %s\n" % ("ab" * 32, "cd" * 64)
+    yield "user", bytes([0, 0, 60, 1, 9, 3, 4, 2, 100, 7])
+    yield "log", bytes([1, 1, 200, 2, 11, 4])
+    yield "first", bytes([1, 0, 0, 0, 0, 0])
+    yield "alone", bytes([0, 0, 0, 0, 0, 0, 1, 0])
+    yield "unsigned", b"\2" + json.dumps({
+        "proof": "inclusion", "user_id": "155", "version": 1, "leaf": User(155).leaf().hex(),
+        "index": 0, "size": 1, "hashes": ["00" * 32], "seal": text}).encode()
+    yield "unsigned_log", b"\2" + json.dumps({
+        "proof": "consistency", "inclusion": ["00" * 32], "consistency": [], "from": text,
+        "to": text}).encode()
+
+
 def seeds():
+    for name, data in proofs():
+        yield "proof/" + name, data
     for name, data in scripts():
         yield "link/" + name, data
     for name, data in [("loaded", loaded()), ("opened", opened()), ("held", held())]:
