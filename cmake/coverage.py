@@ -122,8 +122,8 @@ def picture(sums, least):
              text_at(24, 34, "What the suite takes, per folder", 18, weight="bold"),
              rect_at(24, 50, 14, 12, BRANCHES),
              text_at(44, 60, "branches without CHECK and uthash"),
-             rect_at(268, 50, 14, 12, BELOW), text_at(288, 60, f"the same, below {least:.0f} %"),
-             rect_at(428, 54, 14, 4, LINES), text_at(448, 60, "lines")]
+             rect_at(290, 50, 14, 12, BELOW), text_at(310, 60, f"the same, below {least:.0f} %"),
+             rect_at(476, 54, 14, 4, LINES), text_at(496, 60, "lines")]
     for tick in range(0, 101, 20):
         x = LEFT + WIDTH * tick / 100
         parts.append(f'<line x1="{x}" y1="{TOP - 4}" x2="{x}" y2="{bottom}" stroke="#e5e7eb"/>')

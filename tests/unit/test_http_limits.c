@@ -238,8 +238,9 @@ static void test_reader_when_it_does_not_read_then_requests_wait_and_it_is_reset
   fixture.limits.write_timeout_us = 100000;
   start();
   client_read(&client, false);
-  for (unsigned i = 0; i < 200; i++) /* the server may give up before all are sent */
-    (void)client_send_bytes(&client, GET("/"), sizeof GET("/") - 1u);
+  bool sent = true; /* the server may give up before all are: sending is told of the reset then */
+  for (unsigned i = 0; i < 200 && sent; i++)
+    sent = client_send_bytes(&client, GET("/"), sizeof GET("/") - 1u);
   pump_count(&fixture, &fixture.refused, 1);
   assert_string_equal(fixture.refused_reason, "slow_reader");
   /* What the sockets hold, and the megabyte that may be queued: far less than 200 replies. */
@@ -247,7 +248,7 @@ static void test_reader_when_it_does_not_read_then_requests_wait_and_it_is_reset
   client_read(&client, true);
   while (!client.ended)
     uv_run(&fixture.uv, UV_RUN_ONCE);
-  assert_true(client.reset);
+  assert_true(client.reset || !sent);
   stop();
 }
 
