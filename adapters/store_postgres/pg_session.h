@@ -20,7 +20,7 @@
 
 enum pg_session_state {
   PG_SESSION_OFF,        /* not started, or closed */
-  PG_SESSION_CONNECTING, /* its name is resolved (no conn yet), or libpq is at it: socket, TLS ... */
+  PG_SESSION_CONNECTING, /* its host is resolved (no conn yet), or libpq is at it */
   PG_SESSION_SETTING_UP, /* connected; its settings are on their way */
   PG_SESSION_READY,      /* takes talks */
   PG_SESSION_LOST,       /* nothing is open; it connects again when pg_session_due has come */
@@ -53,7 +53,7 @@ struct pg_session_config { /* borrowed; the same for all sessions of a kind */
   /* Its socket is about to be closed, outside of connecting: it must not be watched any more. May
    * be NULL. */
   void (*closing)(struct pg_session *session);
-  /* Sees to it that pg_session_resolved is called, now or later. NULL: libpq resolves, and blocks. */
+  /* Sees to it that pg_session_resolved is called, now or later. NULL: libpq resolves and blocks. */
   void (*resolve)(struct pg_session *session);
 };
 

@@ -1,6 +1,8 @@
 """Imports the four files with the server's own binary and compares everything with expect.py.
 
-usage: run.py BINARY INPUT_FOLDER WORK_FOLDER REAL|GENERATED SEED
+usage: run.py BINARY INPUT_FOLDER WORK_FOLDER REAL|GENERATED SEED [DSN DSN]
+
+With the DSNs of two empty PostgreSQL databases: two of the files go there, one of them killed twice.
 """
 import csv
 import json
@@ -16,6 +18,7 @@ import time
 import expect
 
 BINARY, FOLDER, WORK, KIND, SEED = sys.argv[1:6]
+DATABASES = sys.argv[6:8]
 RNG = random.Random(int(SEED))
 SAFE, ONEINCH = "safe_airdrop_claims.csv", "oneinch_gas_refunds.csv"
 ETH, BANK = "eth_native_transfers.csv", "berka_bank_transactions.csv"
@@ -347,9 +350,29 @@ def print_table():
                         for i, cell in enumerate(row)))
 
 
+def on_postgres():
+    """Transfers between users and a bank's book; the transfers once more, killed twice on the way."""
+    wants = {ETH: expect.transfers(FOLDER, ETH), BANK: expect.bank(FOLDER, BANK)}
+    data = os.path.join(WORK, "data")
+    seconds = {}
+    os.environ["HOLDFAST_STORE"] = DATABASES[0]
+    for name, want in wants.items():
+        seconds[name] = import_one(name, data, want)["seconds"]
+    whole(data)
+    print_table()
+    os.environ["HOLDFAST_STORE"] = DATABASES[1]
+    points, replayed = kill_in_the_middle(ETH, wants[ETH], seconds[ETH], 2)
+    print(f"{ETH}: killed after {', then '.join(points)}; the last run found {replayed:,} "
+          "operations there and brought in the rest: same end")
+
+
 def main():
     with open(os.path.join(WORK, "bank.ini"), "w") as file:
         file.write(PROFILE)
+    if DATABASES:
+        on_postgres()
+        print(f"{checks:,} checks passed")
+        return
     wants = {
         SAFE: expect.grants(FOLDER, SAFE, "address", "amount_safe", "SAFE"),
         ONEINCH: expect.grants(FOLDER, ONEINCH, "address", "amount_1inch", "1INCH"),
