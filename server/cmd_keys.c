@@ -1,4 +1,4 @@
-/* keys: service keys of a store that no server has open. While one runs, use /v1/admin/keys. */
+/* keys: service keys of an embedded store that no server has open, or of a PostgreSQL database. */
 #include <stdio.h>
 #include <string.h>
 
@@ -118,9 +118,7 @@ static int keys_revoke(struct store_engine *engine, const char *id)
     code = EXIT_DONE;
   } else {
     key->revoked_us = direct_wall_us();
-    struct store_row row = {.table = STORE_T_KEY, .action = STORE_UPDATE, .key = key};
-    struct store_unit unit = {.rows = &row, .rows_count = 1};
-    code = direct_commit(engine, &unit) == HF_OK ? EXIT_DONE : EXIT_STORE;
+    code = direct_key_put(engine, key) == HF_OK ? EXIT_DONE : EXIT_STORE;
   }
   store_request_free(catalog);
   return code;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "actors/store/unit.h"
+#include "adapters/store/store_admin.h"
 
 #define KEY_SECRET_SIZE 40u
 #define KEY_ID_SIZE 12u
@@ -17,7 +18,8 @@ int64_t direct_wall_us(void)
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-enum hf_error direct_commit(struct store_engine *engine, struct store_unit *unit)
+/* Commits one unit to its partition: opens the partition (a new epoch), numbers, hashes, writes. */
+static enum hf_error direct_commit(struct store_engine *engine, struct store_unit *unit)
 {
   enum hf_error error = HF_E_UNAVAILABLE;
   struct store_batch_hasher hasher;
@@ -62,6 +64,17 @@ out:
   return error;
 }
 
+enum hf_error direct_key_put(struct store_engine *engine, struct store_key_row *key)
+{
+  const struct store_admin_ops *admin = store_admin_of(engine);
+  struct store_row row = {
+    .table = STORE_T_KEY, .action = key->revoked_us == 0 ? STORE_INSERT : STORE_UPDATE, .key = key};
+  struct store_unit unit = {.rows = &row, .rows_count = 1};
+  if (admin != NULL && admin->key_put != NULL)
+    return admin->key_put(engine, key);
+  return direct_commit(engine, &unit);
+}
+
 struct store_request *direct_catalog(struct store_engine *engine)
 {
   struct store_request *request = store_request_new(STORE_CATALOG);
@@ -91,8 +104,6 @@ enum hf_error direct_key_create(struct store_engine *engine, const char *id, con
 {
   char secret[KEY_SECRET_SIZE + 1u];
   struct store_key_row key = {.scopes = scopes, .created_us = direct_wall_us()};
-  struct store_row row = {.table = STORE_T_KEY, .action = STORE_INSERT, .key = &key};
-  struct store_unit unit = {.rows = &row, .rows_count = 1};
   if (id != NULL)
     snprintf(key.id, sizeof key.id, "%s", id);
   else
@@ -101,7 +112,7 @@ enum hf_error direct_key_create(struct store_engine *engine, const char *id, con
               secret);
   snprintf(key.name, sizeof key.name, "%s", name);
   key.secret = hf_sha256(secret, strlen(secret));
-  enum hf_error error = direct_commit(engine, &unit);
+  enum hf_error error = direct_key_put(engine, &key);
   if (error == HF_OK)
     snprintf(text, HF_KEY_TEXT_MAX, "hfk_%s_%s", key.id, secret);
   return error;

@@ -1,13 +1,13 @@
 /* direct.h - single changes to a store without a runtime: for commands, before or without serving.
- * Blocking; the store must be open for writing and nobody else's. */
+ * Blocking; an embedded store must be open for writing and nobody else's. */
 #ifndef HOLDFAST_DIRECT_H
 #define HOLDFAST_DIRECT_H
 
 #include "actors/store/port.h"
 
-/* Commits one unit to its partition: opens the partition (a new epoch), numbers, hashes, writes.
- * HF_OK; HF_E_KEY_CONFLICT when a row exists or misses; HF_E_UNAVAILABLE. */
-MUST_CHECK enum hf_error direct_commit(struct store_engine *engine, struct store_unit *unit);
+/* Makes the key, or revokes it; on a shared store beside whoever serves. HF_OK; HF_E_KEY_CONFLICT
+ * when it is there, or not, or was revoked; HF_E_UNAVAILABLE. */
+MUST_CHECK enum hf_error direct_key_put(struct store_engine *engine, struct store_key_row *key);
 /* The whole catalogue: assets and service keys. NULL when it cannot be read; else free it. */
 struct store_request *direct_catalog(struct store_engine *engine);
 /* Makes a service key with a random secret; `text` gets "hfk_<id>_<secret>". id NULL: random. */

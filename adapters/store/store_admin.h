@@ -111,6 +111,10 @@ struct store_admin_ops {
    * else writes. */
   enum hf_error (*repair)(struct store_engine *engine, const struct store_repair *repair);
   enum hf_error (*replay_run)(struct store_engine *engine, const struct store_replay_run *run);
+  /* Makes a service key, or revokes it, beside nodes that serve: their system partition stays whose
+   * it is, and their heartbeats tell them. HF_E_KEY_CONFLICT: another one has the id, or it was
+   * revoked. NULL: nobody else can have the store open. */
+  enum hf_error (*key_put)(struct store_engine *engine, const struct store_key_row *key);
 };
 /* NULL: the engine has none (memory). */
 const struct store_admin_ops *store_admin_of(const struct store_engine *engine);

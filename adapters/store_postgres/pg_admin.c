@@ -523,6 +523,29 @@ static enum hf_error replay_run(struct store_engine *engine, const struct store_
   return ok ? HF_OK : HF_E_UNAVAILABLE;
 }
 
+/* One of unknown outcome says unavailable: a key that nobody was told of does no harm. */
+static enum hf_error key_put(struct store_engine *engine, const struct store_key_row *key)
+{
+  static const char sql[] =
+    "INSERT INTO service_keys(id,revoked_us,secret,scopes,created_us,name) "
+    "VALUES($1,$2::bigint,decode($3,'hex'),$4::bigint,$5::bigint,$6) ON CONFLICT (id) DO UPDATE "
+    "SET revoked_us=excluded.revoked_us WHERE service_keys.revoked_us=0 "
+    "AND excluded.revoked_us<>0 AND service_keys.secret=excluded.secret RETURNING 1";
+  char revoked[24], secret[2u * sizeof key->secret.bytes + 1u], scopes[24], created[24];
+  const char *values[] = {key->id, revoked, secret, scopes, created, key->name};
+  (void)snprintf(revoked, sizeof revoked, "%" PRId64, key->revoked_us);
+  (void)snprintf(scopes, sizeof scopes, "%" PRIu32, key->scopes);
+  (void)snprintf(created, sizeof created, "%" PRId64, key->created_us);
+  for (size_t i = 0; i < sizeof key->secret.bytes; i++)
+    (void)snprintf(secret + 2u * i, 3, "%02x", key->secret.bytes[i]);
+  PGresult *result = query(engine, sql, 6, values);
+  if (result == NULL)
+    return HF_E_UNAVAILABLE;
+  bool put = PQntuples(result) == 1;
+  PQclear(result);
+  return put ? HF_OK : HF_E_KEY_CONFLICT;
+}
+
 static enum hf_error selfcheck(struct store_engine *engine, char ret_why[256])
 {
   PGconn *connection = pg_engine_borrow(engine);
@@ -554,4 +577,5 @@ const struct store_admin_ops pg_admin_ops = {
   .mark = mark,
   .repair = pg_repair,
   .replay_run = replay_run,
+  .key_put = key_put,
 };

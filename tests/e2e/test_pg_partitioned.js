@@ -1,6 +1,6 @@
-// Tables in native partitions: the statements of docs/OPERATIONS.md, by list as they stand there and
-// by hash, then a server under load on them, killed and started again. What holds for this holds for
-// whatever spreads tables by their key's first column.
+// Tables in native partitions: the statements of docs/OPERATIONS.md, by list as they stand there
+// and by hash, then a server under load on them, killed and started again. What holds for this
+// holds for whatever spreads tables by their key's first column.
 // ctest: timeout=300
 'use strict';
 const assert = require('node:assert');

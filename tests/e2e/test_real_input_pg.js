@@ -1,5 +1,5 @@
-// The importer on PostgreSQL: transfers and a bank's book from real_input, compared to the last base
-// unit with what real_input/expect.py computes; a kill -9 in the middle, twice; replay and verify.
+// The importer on PostgreSQL: transfers and a bank's book from real_input, compared to the last
+// base unit with what real_input/expect.py computes; killed on the way, twice; replay and verify.
 // ctest: timeout=600 serial
 'use strict';
 const { spawn, spawnSync } = require('node:child_process');
@@ -41,8 +41,8 @@ async function main() {
   const pg = await Postgres.start();
   await pg.createDatabase('killed');
   console.log(`input: ${kind.toLowerCase()}; seed ${seed} (HF_SEED repeats it)`);
-  const child = spawn('python3', [path.join(here, 'run.py'), BIN, shortened(folder, work), work, kind, seed,
-    pg.dsn(), pg.dsn({ database: 'killed' })], { stdio: 'inherit' });
+  const child = spawn('python3', [path.join(here, 'run.py'), BIN, shortened(folder, work), work,
+    kind, seed, pg.dsn(), pg.dsn({ database: 'killed' })], { stdio: 'inherit' });
   const code = await new Promise((done) => child.on('exit', done));
   await pg.remove();
   fs.rmSync(work, { recursive: true, force: true });

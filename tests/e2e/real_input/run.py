@@ -2,7 +2,7 @@
 
 usage: run.py BINARY INPUT_FOLDER WORK_FOLDER REAL|GENERATED SEED [DSN DSN]
 
-With the DSNs of two empty PostgreSQL databases: two of the files go there, one of them killed twice.
+With the DSNs of two empty PostgreSQL databases: two files go there, one of them killed twice.
 """
 import csv
 import json
@@ -351,7 +351,7 @@ def print_table():
 
 
 def on_postgres():
-    """Transfers between users and a bank's book; the transfers once more, killed twice on the way."""
+    """Transfers and a bank's book; the transfers once more, killed twice on the way."""
     wants = {ETH: expect.transfers(FOLDER, ETH), BANK: expect.bank(FOLDER, BANK)}
     data = os.path.join(WORK, "data")
     seconds = {}
