@@ -72,6 +72,8 @@
     "ended is in transit here")                                                                    \
   X(HOLDS_EXPIRED, "holdfast_holds_swept_total", "", COUNTER, "Expired holds found by the sweep")  \
   X(PARTITIONS, "holdfast_partitions_owned", "", GAUGE, "Partitions that this node has")           \
+  X(PARTITIONS_VAIN, "holdfast_partitions_unopened", "", GAUGE,                                    \
+    "Partitions that this node has and cannot open: their users get 503, the others do not")       \
   X(TAKEOVERS, "holdfast_partitions_taken_over_total", "", COUNTER,                                \
     "Partitions that were another node's and came here when it died")                              \
   X(BEATS_FAILED, "holdfast_lease_heartbeats_failed_total", "", COUNTER,                           \

@@ -60,7 +60,8 @@ bool cluster_settled(const rt_ctx *ctx)
   for (unsigned i = 0; !cluster->settled; i++) {
     const struct cluster_place *place = &cluster->places[i];
     bool own = rt_loop_of(ctx, hf_partition_actor(HF_KIND_NAMES, i)) == rt_loop_index(ctx);
-    if (place->where == CLUSTER_NOWHERE || (place->where == CLUSTER_HERE && own && !place->open))
+    bool waits = place->where == CLUSTER_HERE && own && !place->open && !place->vain;
+    if (place->where == CLUSTER_NOWHERE || waits)
       return false;
     cluster->settled = i + 1u == cluster->partitions;
   }

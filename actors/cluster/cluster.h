@@ -1,7 +1,7 @@
 /* cluster.h - which partitions are here, and where the others are, as one loop knows it.
  *
  * Owner: one per loop (HF_LOCAL_CLUSTER); the loop's keeper writes `where`, `owner`, `until_us` and
- *        the nodes, its store actor `tenure`, `open` and `store_down`; every actor of the loop
+ *        the nodes, its store actor `tenure`, `open`, `vain` and `store_down`; every actor of the loop
  *        reads it.
  * Time:  monotonic microseconds of this process. No other clock decides anything here: a lease is
  *        kept by heartbeats that others see move, and lost by heartbeats that they see stand still.
@@ -24,13 +24,14 @@ struct cluster_place {
                       older tenure is not to be used */
   uint8_t where;   /* enum cluster_where */
   bool open;       /* its writer here is the newest one: what memory has of this tenure is true */
+  bool vain;       /* it is this node's and does not open; nobody waits for it */
 };
 
 struct cluster {
   bool alone;        /* not shared */
   bool settled;      /* every partition had its place once: requests may come */
-  bool store_down;   /* the store actor lacks a partition: its breaker is open, or that one
-                           opens in vain */
+  bool store_down;   /* the store actor's breaker is open, or nothing at all opens; one partition
+                           that does not open among others does not count */
   uint64_t until_us; /* what is HERE may be read from memory before this; UINT64_MAX: alone */
   unsigned partitions;
   unsigned nodes_count; /* the others that are alive */
@@ -49,7 +50,8 @@ bool cluster_is_here(const rt_ctx *ctx, unsigned partition);
 /* The partition is this node's, and the lease surely holds now: nobody else writes there, whether it
  * is open by now or not. Any loop may ask, also one that is not the partition's own. */
 bool cluster_is_ours(const rt_ctx *ctx, unsigned partition);
-/* Every partition has a node, and this loop's own ones are open; remembered once it is so. */
+/* Every partition has a node, and this loop's own ones are open or do not open for a reason of their
+ * own; remembered once it is so. */
 bool cluster_settled(const rt_ctx *ctx);
 uint32_t cluster_tenure(const rt_ctx *ctx, unsigned partition);
 /* The node that owns the partition, when it is another one; else NULL. */

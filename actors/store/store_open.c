@@ -20,7 +20,8 @@ static const bool moves[3][3] = {
 static void down_show(rt_ctx *ctx, const struct store_actor *store)
 {
   struct cluster *cluster = rt_local(ctx, HF_LOCAL_CLUSTER);
-  cluster->store_down = store->vain > 0 || (store_breaker(store) && store->opened < store->owned);
+  cluster->store_down = (store->vain > 0 && store->opened == 0) ||
+                        (store_breaker(store) && store->opened < store->owned);
 }
 
 /* Readers of memory and of /readyz look at what follows from the states. */
@@ -38,6 +39,8 @@ void partition_vain_set(rt_ctx *ctx, struct store_actor *store, struct partition
   store->vain -= partition_in_vain(partition);
   partition->vain = (uint8_t)(vain < STORE_VAIN_MAX ? vain : STORE_VAIN_MAX);
   store->vain += partition_in_vain(partition);
+  store_place(ctx, partition->number)->vain = partition_in_vain(partition);
+  hf_gauge(ctx, HF_M_PARTITIONS_VAIN, store->vain);
   down_show(ctx, store);
 }
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "holdfast/check.h"
+#include "actors/cluster/cluster.h"
 #include "tests/sim/actor_fixture.h"
 
 static struct outcome must(struct fixture *fixture, struct hf_op *op)
@@ -277,7 +278,8 @@ static void check_partition_broken(enum store_status status)
     struct hf_create *created = fixture_take(fixture, create);
     assert_int_equal(created->error, HF_E_UNAVAILABLE);
     rt_free(created);
-    assert_false(hf_store_open(fixture->loops[0]));
+    assert_true(hf_store_open(fixture->loops[0])); /* the others go on: so does the node */
+    assert_true(cluster_of(fixture->loops[0])->places[fixture->broken].vain);
     ask = fixture_submit(fixture, 0, OP(SPEND, 1));
   }
   assert_int_equal(fixture_outcome(fixture, ask).error, HF_E_UNAVAILABLE);
