@@ -18,7 +18,7 @@ static const char *const JOURNAL_TEXTS[JOURNAL_COUNT] = {
 #undef X
 };
 
-#define READER_CACHE_KIB 8192
+#define READER_CACHE_KIB ((size_t)8192) /* or what the writer has, if that is less */
 #define READER_MMAP_BYTES (1ll << 30)
 #define BUSY_MS 2000 /* of another program's look into the file; ours never waits for itself */
 
@@ -44,10 +44,11 @@ static int set_up(struct sqlite_db *db, const struct sqlite_db_config *config)
     code = sqlite_db_text(db, text);
   }
   if (code == SQLITE_OK && config->role == SQLITE_ROLE_READER) {
+    size_t cache_kib = config->cache_bytes / 1024u;
     (void)snprintf(text, sizeof(text),
-                   "PRAGMA cache_size=-%d;PRAGMA mmap_size=%lld;"
+                   "PRAGMA cache_size=-%zu;PRAGMA mmap_size=%lld;"
                    "PRAGMA query_only=ON",
-                   READER_CACHE_KIB, READER_MMAP_BYTES);
+                   cache_kib < READER_CACHE_KIB ? cache_kib : READER_CACHE_KIB, READER_MMAP_BYTES);
     code = sqlite_db_text(db, text);
   }
   return code;

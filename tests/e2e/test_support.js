@@ -65,12 +65,15 @@ const parts = {
 
   'what was delayed keeps its order when the delay ends': async () => {
     let got = '';
-    const server = net.createServer((socket) => socket.on('data', (piece) => { got += piece; }));
+    const server = net.createServer((socket) => {
+      socket.on('data', (piece) => { got += piece; });
+      socket.on('error', () => {}); // it is cut at the end
+    });
     await new Promise((done) => server.listen(0, '127.0.0.1', done));
     const slow = await Proxy.start({ host: '127.0.0.1', port: server.address().port });
     const client = net.connect(slow.port, '127.0.0.1');
     await slow.delay(100);
-    client.on('error', () => {}); // it is cut at the end
+    client.on('error', () => {});
     const { client: sent } = slow.bytes;
     client.write('first ');
     await until('the proxy has it', () => slow.bytes.client > sent);

@@ -1,5 +1,6 @@
 /* Every value of every row that carries history, changed by a bit, on both stores: verify or replay
- * says so. What they cannot know is listed, with the reason. */
+ * says so. What they cannot know is listed, with the reason.
+ * ctest: timeout=300 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

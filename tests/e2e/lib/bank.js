@@ -5,6 +5,7 @@ const assert = require('node:assert');
 const { ASSET, Load } = require('./load.js');
 const { until } = require('./wait.js');
 
+const HOLDS_MAX = 64; // open ones, of all users: what they take must not grow for ever
 const BATCH_MAX = 5;
 const HOLD_S = 2; // of the holds that nobody resolves in time
 
@@ -20,7 +21,7 @@ class Bank extends Load {
     const { random } = this;
     const kind = random(20);
     let body = super.draw();
-    if (kind === 0 && this.holds.length > 0) {
+    if (this.holds.length > (kind === 0 ? 0 : HOLDS_MAX)) {
       const hold = this.holds.splice(random(this.holds.length), 1)[0];
       body = { type: 'void', user_id: hold.user_id, hold_id: hold.hold_id };
     } else if (kind <= 2 && this.spends.length > 0) {
