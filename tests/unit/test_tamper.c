@@ -387,6 +387,56 @@ static void tamper_with_all(struct store_fixture *fixture, const struct database
   assert_false(is_found(fixture)); /* it was the changes that were found */
 }
 
+/* ---- naming ---------------------------------------------------------------------------------- */
+
+static void on_difference(void *arg, const struct replay_difference *difference)
+{
+  unsigned *seen = arg; /* bits, by table */
+  *seen |= 1u << difference->table;
+}
+
+/* Each on top of those before: the table that was changed is one more that is named. */
+static void name_all(struct store_fixture *fixture, const struct database *database)
+{
+  static const struct {
+    const char *change;
+    enum replay_table table;
+  } cases[] = {
+    {"UPDATE transfers SET state=2 WHERE state=1", REPLAY_TRANSFERS},
+    {"DELETE FROM reversals", REPLAY_REVERSALS},
+    {"UPDATE backdated SET effective_us=effective_us-1", REPLAY_BACKDATED},
+    {"DELETE FROM names WHERE kind=1", REPLAY_NAMES},
+    {"DELETE FROM holds WHERE state=0", REPLAY_HOLDS},
+    {"UPDATE projection_marks SET seq=1000 WHERE partition=0", REPLAY_BALANCES},
+    {"DELETE FROM user_index WHERE typeof(slot)='blob'", REPLAY_INDEX},
+  };
+  unsigned expected = 0;
+  make_history(fixture);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    unsigned seen = 0;
+    struct replay_report report = {.found = on_difference, .arg = &seen};
+    if (cases[i].table == REPLAY_INDEX && database != &sqlite_database)
+      continue; /* the journal is its own index there */
+    assert_true(database->run(fixture, cases[i].change, NULL));
+    expected |= 1u << cases[i].table;
+    assert_int_equal(replay_run(fixture->engine, true, &report), HF_OK);
+    assert_int_equal(seen, expected);
+    assert_true(report.damage > 0);
+    assert_false(report.repaired); /* of what is not all of it can be mended, nothing is */
+  }
+}
+
+static void test_replay_when_rows_of_sqlite_were_changed_then_their_tables_are_named(void **state)
+{
+  assert_true(run_sqlite(*state, "DROP TRIGGER backdated_update", NULL));
+  name_all(*state, &sqlite_database);
+}
+
+static void test_replay_when_rows_of_postgres_were_changed_then_their_tables_are_named(void **state)
+{
+  name_all(*state, &postgres_database);
+}
+
 static void test_checks_when_any_value_of_sqlite_was_changed_then_it_is_found(void **state)
 {
   struct store_fixture *fixture = *state;
@@ -407,6 +457,12 @@ static void test_checks_when_any_value_of_postgres_was_changed_then_it_is_found(
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(
+      test_replay_when_rows_of_sqlite_were_changed_then_their_tables_are_named,
+      fixture_setup_sqlite, fixture_teardown),
+    cmocka_unit_test_setup_teardown(
+      test_replay_when_rows_of_postgres_were_changed_then_their_tables_are_named,
+      fixture_setup_postgres, fixture_teardown),
     cmocka_unit_test_setup_teardown(
       test_checks_when_any_value_of_sqlite_was_changed_then_it_is_found, fixture_setup_sqlite,
       fixture_teardown),
