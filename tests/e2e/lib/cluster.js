@@ -10,20 +10,21 @@ const { until } = require('./wait.js');
 const LEASE_MS = 1500;
 const PARTITIONS = 16;
 // Short limits, so that what a fault costs is soon over.
-const ARGS = ['--lease-ms', String(LEASE_MS), '--workers', '2', '--pg-connect-timeout-ms', '2000',
+const ARGS = ['--workers', '2', '--pg-connect-timeout-ms', '2000',
   '--pg-statement-timeout-ms', '2000', '--op-timeout-ms', '3000', '--handler-timeout-ms', '5000'];
 const partitionOf = (id) => Number(BigInt(id) % BigInt(PARTITIONS));
 
 class Cluster {
-  static async start({ nodes = 3, args = [], postgres = {} } = {}) {
-    const cluster = new Cluster(args);
+  static async start({ nodes = 3, args = [], postgres = {}, leaseMs = LEASE_MS } = {}) {
+    const cluster = new Cluster(args, leaseMs);
     cluster.pg = await Postgres.start(postgres);
     for (let i = 0; i < nodes; i++) await cluster.add();
     return cluster;
   }
 
-  constructor(args) {
+  constructor(args, leaseMs) {
     this.args = args;
+    this.leaseMs = leaseMs;
     this.nodes = [];
     this.probes = null; // by partition: a user
     this.probed = 0;
@@ -33,7 +34,7 @@ class Cluster {
   async add(...more) {
     const proxy = await Proxy.start({ host: '127.0.0.1', port: this.pg.port });
     const node = new Node({ store: this.pg.dsn({ port: proxy.port }),
-      args: [...ARGS, ...this.args, ...more] });
+      args: ['--lease-ms', String(this.leaseMs), ...ARGS, ...this.args, ...more] });
     node.proxy = proxy;
     await node.start();
     this.nodes.push(node);

@@ -2,7 +2,6 @@
 // database, to nodes, to the database. Each fault undoes itself and resolves when it has.
 'use strict';
 const assert = require('node:assert');
-const { LEASE_MS } = require('./cluster.js');
 const { pause, until } = require('./wait.js');
 
 const COMMIT = 'insert into [a-z_.]*batches'; // the statement that every commit has
@@ -74,12 +73,13 @@ const process = {
   }),
   'SIGSTOP beyond the lease': (world, node) => without(world, node, async () => {
     node.pause();
-    await pause(LEASE_MS * 1.5 + world.random(2 * LEASE_MS));
+    const { leaseMs } = world.cluster;
+    await pause(1.5 * leaseMs + world.random(leaseMs));
     node.resume();
   }),
-  'SIGSTOP within the lease': async ({ random }, node) => {
+  'SIGSTOP within the lease': async ({ cluster, random }, node) => {
     node.pause();
-    await pause(50 + random(LEASE_MS / 2));
+    await pause(50 + random(cluster.leaseMs / 2));
     node.resume();
   },
   'drain': (world, node) => without(world, node, async () => {
