@@ -156,6 +156,7 @@ const parts = {
     for (let kill = 0; kill < 4; kill++) {
       load.start(16);
       await load.progress(100);
+      load.takeAway();
       await node.stop('SIGKILL');
       await pause(random(50));
       await node.start();

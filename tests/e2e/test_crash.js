@@ -20,6 +20,7 @@ async function main() {
     load.servers = [server];
     load.start(24, { repeat: false });
     await pause(20 + random(180)); // the random point
+    load.takeAway();
     server.child.kill('SIGKILL');
     server.agent.destroy();
     await load.stop();

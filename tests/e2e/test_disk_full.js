@@ -179,6 +179,7 @@ async function run(random, disk) {
     await load.progress(50);
     disk.fill(server);
     await whileFull(server, load, user, 1);
+    load.takeAway(); // at SIGTERM: a connection may be closed as it is used again
     server.child.kill(signal);
     await load.stop();
     server.agent.destroy();

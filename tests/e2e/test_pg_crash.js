@@ -25,12 +25,14 @@ async function main() {
     load.start(24, { repeat: false });
     await load.progress(20);
     await pause(random(150)); // the random point
+    load.takeAway(); // the server's; while the database alone is away, it answers
     if (both) await Promise.all([node.stop('SIGKILL'), pg.stop('immediate')]);
     else await node.stop('SIGKILL');
     await load.stop();
     if (both) await pg.start();
     await node.start();
   }
+  const before = load.broken + load.refusedToConnect;
   load.start(24);
   for (let round = 0; round < DATABASE_CRASHES; round++) {
     await load.progress(100);
@@ -41,6 +43,7 @@ async function main() {
   }
   await load.progress(100); // the same server goes on
   await load.stop();
+  assert.strictEqual(load.broken + load.refusedToConnect, before, `it answers: ${load.lastBroken}`);
   await load.settle();
   await load.check();
   assert.deepStrictEqual(await node.stop(), { code: 0, signal: null });

@@ -3,7 +3,9 @@
 //   every acknowledged operation is in the journal exactly once, as it was acknowledged; a refused
 //   one is not; one of unknown outcome is there wholly or not at all, and a retry with its key says
 //   which; versions have no gaps; balances are the sums of what was acknowledged; no reader sees an
-//   older balance than anybody was told of before it asked, and nobody two balances of one version.
+//   older balance than anybody was told of before it asked, and nobody two balances of one version;
+//   and every request gets a whole reply in time, but for those that were on their way to a server
+//   that the test took away.
 //
 // A Load owns its users, and nothing else may touch these.
 'use strict';
@@ -34,7 +36,12 @@ class Load {
     this.seen = new Map();  // "user version" -> its balances
     this.reads = 0;
     this.refusedAtDoor = 0; // 503 and 429
-    this.broken = 0;        // requests without a whole reply
+    this.broken = 0;        // requests without a whole reply, in time
+    this.lastBroken = null; // why
+    this.mayBreak = 0;      // so many of these are the test's own doing
+    this.refusedToConnect = 0; // nobody listened; likewise
+    this.fromProxy = 0;     // 502 and 504: what a proxy says for a server that it lost
+    this.workers = 0;
     this.stopped = false;
   }
 
@@ -86,7 +93,8 @@ class Load {
     const reply = await this.request(server, 'POST', '/v1/ops',
       { body: op.body, headers: { 'Idempotency-Key': op.key } });
     const what = `${op.key} ${JSON.stringify(op.body)}: ${reply.status} ${reply.text}`;
-    if ([502, 504].includes(reply.status)) throw new Error(what); // a proxy's: nobody knows
+    if ([502, 504].includes(reply.status)) // a proxy's: nobody knows
+      throw Object.assign(new Error(what), { fromProxy: true });
     if ([503, 429].includes(reply.status) || reply.headers['retry-after']) {
       assert.ok([503, 429, 409].includes(reply.status), what);
       assert.ok(Number(reply.headers['retry-after']) >= 1, `no Retry-After: ${what}`);
@@ -136,7 +144,8 @@ class Load {
     const user = this.users[this.random(this.users.length)];
     const before = this.told.get(user) ?? 0;
     const reply = await this.request(server, 'GET', `/v1/users/${user}/balances`);
-    if ([502, 504].includes(reply.status)) throw new Error(reply.text);
+    if ([502, 504].includes(reply.status))
+      throw Object.assign(new Error(reply.text), { fromProxy: true });
     if (reply.status === 503) {
       assert.ok(Number(reply.headers['retry-after']) >= 1, `no Retry-After: ${reply.text}`);
       this.refusedAtDoor++;
@@ -173,17 +182,36 @@ class Load {
         }
       } catch (error) {
         if (error.code === 'ERR_ASSERTION') throw error;
-        this.broken++;
+        this.noReply(error);
         if (!repeat) return; // the connection went with the process
         await pause(5 + random(20));
       }
     }
   }
 
+  noReply(error) {
+    if (error.fromProxy) this.fromProxy++;
+    else if (error.code === 'ECONNREFUSED') this.refusedToConnect++;
+    else this.broken++;
+    this.lastBroken = error;
+  }
+
+  // Before a server is killed, or stops for longer than a request may take: a worker has one
+  // request on its way at the most, and that may be lost.
+  takeAway() { this.mayBreak += this.workers; }
+
+  // A server that lives answers.
+  checkBroken() {
+    assert.ok(this.broken <= this.mayBreak, `${this.broken} requests without a whole reply, ` +
+      `${this.mayBreak} may be, the last one: ${this.lastBroken?.stack}`);
+    assert.ok(this.refusedToConnect === 0 || this.mayBreak > 0, 'nobody listens');
+  }
+
   // Starts workers; stop() ends them and throws what they threw. repeat: they go on when a
   // connection breaks.
   start(workers = 24, { repeat = true } = {}) {
     this.stopped = false;
+    this.workers = workers;
     this.running = Promise.all(Array.from({ length: workers }, () => this.worker(repeat)));
     this.running.catch(() => { this.stopped = true; });
   }
@@ -260,6 +288,7 @@ class Load {
 
   // Through the API, on every server that there is, after settle().
   async check() {
+    this.checkBroken();
     const applied = this.ops.filter((op) => op.status === 201).flatMap((op) => this.results(op));
     const promised = new Map(applied.flatMap((reply) =>
       reply.entries.map((entry) => [entry.id, entry])));
@@ -325,7 +354,8 @@ class Load {
   summary() {
     const done = this.ops.filter((op) => op.status === 201).length;
     return `${this.ops.length} operations, ${done} applied, ${this.ops.length - done} refused; ` +
-      `${this.reads} reads; ${this.refusedAtDoor} times 503; ${this.broken} broken connections`;
+      `${this.reads} reads; ${this.refusedAtDoor} times 503; ${this.broken} broken connections` +
+      ` of ${this.mayBreak} that may`;
   }
 }
 

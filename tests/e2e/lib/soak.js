@@ -54,6 +54,8 @@ class Soak {
     this.asked = [...this.cluster.nodes]; // of the cluster, those that requests go to
     this.banks = [['pg', this.asked], ['lite', [this.single]]].map(([name, servers]) =>
       new Bank({ random, servers, users: 24, name, timeout: 8000, rate: sizes.ops }));
+    // What each fault may cost is bounded where it is the only one: see takeAway() in load.js.
+    this.banks.forEach((bank) => { bank.mayBreak = Infinity; });
     this.crowds = this.banks.map(({ name, servers }) =>
       new Crowd({ random, servers, users: sizes.crowd, name, rate: sizes.reads }));
     for (const each of [...this.banks, ...this.crowds]) await each.prepare();
