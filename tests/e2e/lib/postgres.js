@@ -219,9 +219,9 @@ class Postgres {
 
   // SQL through the socket in the folder: past TLS and every proxy. What it gives, as text: rows in
   // lines, values with | between them.
-  async psql(sql, { database = 'holdfast', env = {} } = {}) {
+  async psql(sql, { database = 'holdfast', role = ROLE, env = {} } = {}) {
     const out = await run('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-h', this.folder,
-      '-p', String(this.port), '-U', ROLE, '-d', database, '-c', sql],
+      '-p', String(this.port), '-U', role, '-d', database, '-c', sql],
     { env: { ...process.env, ...env } });
     return out.replace(/\n$/, '');
   }
