@@ -201,7 +201,7 @@ static void test_store_when_down_then_refused_soon_and_back_by_itself(void **sta
     assert_true(fixture_now_us(fixture) - began_us < 2000000);
   }
   fixture->down = false;
-  fixture_run(fixture, 10000000); /* the longest backoff is 5 s */
+  fixture_run(fixture, 10000000); /* the longest backoff is 1 s */
   must(fixture, OP(SPEND, 1));
   assert_int_equal(fixture_count(fixture, LEDGER_T_SPEND), 1);
   fixture_free(fixture);
