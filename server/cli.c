@@ -8,10 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
 #include "adapters/store_memory/store_memory.h"
 #include "adapters/store_sqlite/store_sqlite.h"
+#include "holdfast/hash.h"
 
 #define PLACE_MAX 4096u /* of a path */
 
@@ -105,7 +104,7 @@ static struct store_engine *open_sqlite(const struct options *options, bool read
 static struct store_engine *open_memory(const struct options *options)
 {
   struct store_engine *engine = store_memory_new((unsigned)options->partition_bits);
-  randombytes_buf(engine->secret, sizeof engine->secret);
+  hf_random_bytes(engine->secret, sizeof engine->secret);
   return engine;
 }
 

@@ -47,8 +47,8 @@ bool cluster_has(const rt_ctx *ctx, unsigned partition);
 /* The partition is here, open, and the lease surely holds now: memory may answer. Reads the clock
  * itself, because a process may sleep within a turn. */
 bool cluster_is_here(const rt_ctx *ctx, unsigned partition);
-/* The partition is this node's, and the lease surely holds now: nobody else writes there, whether it
- * is open by now or not. Any loop may ask, also one that is not the partition's own. */
+/* The partition is this node's, and the lease surely holds now: nobody else writes there, whether
+ * it is open by now or not. Any loop may ask, also one that is not the partition's own. */
 bool cluster_is_ours(const rt_ctx *ctx, unsigned partition);
 /* Every partition has a node, and this loop's own ones are open or do not open for a reason of their
  * own; remembered once it is so. */

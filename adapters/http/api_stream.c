@@ -187,8 +187,8 @@ static bool stream_has_room(const struct api_stream *stream)
   return http_stream_room(call->exchange) >= call->loop->front->config.limits.write_buffer_max / 2;
 }
 
-/* May entries come that nobody tells of, and is it time to look for them? Who misses the most looks,
- * so that what it does not find is not there for the others either. */
+/* May entries come that nobody tells of, and is it time to look for them? Who misses the most
+ * looks, so that what it does not find is not there for the others either. */
 static bool stream_may_look(const struct api_stream *stream)
 {
   const struct front_loop *loop = stream->call->loop;

@@ -5,9 +5,9 @@
  * Limits: one read under way per stream, one page rendered, and what http_limits.write_buffer_max
  *         lets a connection queue; streams_max of the configuration. A reader that is too slow is
  *         cut off by the transport (write_timeout_us).
- * New entries: what this process commits is told by hf_setup.tails. In partitions of other nodes, and
- * in all where there are no tails, one stream of the partition and loop looks every 50 to 500 ms,
- * for all of them. */
+ * New entries: what this process commits is told by hf_setup.tails. In partitions of other nodes,
+ * and in all where there are no tails, one stream of the partition and loop looks every 50 to
+ * 500 ms, for all of them. */
 #ifndef HOLDFAST_API_STREAM_H
 #define HOLDFAST_API_STREAM_H
 
