@@ -142,17 +142,16 @@ static void database_went_back(rt_ctx *ctx, struct user_actor *user, struct hf_o
   user_progress(ctx, user);
 }
 
-static void take_hold(const rt_ctx *ctx, struct hf_op *op, const struct store_request *request)
+/* False: it is open in the journal but not in memory. Its resolution is on the way there, and only
+ * when that has come it is known which one it was. */
+static bool take_hold(struct hf_op *op, const struct store_request *request)
 {
   const struct store_hold_row *hold = &request->get_hold.out;
   op->command.fate = LEDGER_FATE_UNKNOWN;
   if (request->status != STORE_OK || hold->user != op->user)
-    return;
-  /* Open in the journal but not in memory: its resolution is on the way there. */
-  bool expiring = hold->state == STORE_HOLD_OPEN && hold->expires_us != 0 &&
-                  hold->expires_us <= user_wall_us(ctx);
-  op->command.fate =
-    hold->state == STORE_HOLD_EXPIRED || expiring ? LEDGER_FATE_EXPIRED : LEDGER_FATE_RESOLVED;
+    return true;
+  op->command.fate = hold->state == STORE_HOLD_EXPIRED ? LEDGER_FATE_EXPIRED : LEDGER_FATE_RESOLVED;
+  return hold->state != STORE_HOLD_OPEN;
 }
 
 static void take_block(struct hf_op *op, const struct store_request *request)
@@ -195,13 +194,13 @@ void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request
   else if (request->kind == STORE_CATALOG)
     error = take_assets(ctx, op, request);
   else if (request->kind == STORE_GET_HOLD)
-    take_hold(ctx, op, request);
+    op->looked_up = take_hold(op, request);
   else
     take_block(op, request);
   store_request_free(request);
   if (error != HF_OK)
     user_finish_all(ctx, user, head, error);
-  else if (user->state == USER_READY)
+  else if (user->state == USER_READY && op->looked_up)
     user_run(ctx, user, head);
   else
     user_retry(ctx, user, head);
