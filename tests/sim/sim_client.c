@@ -9,7 +9,8 @@
 
 #define TICK_US 2000u
 #define RETRY_US 25000u
-#define RETRIES_PATIENT 16u
+#define UNKNOWN_FROM (1ull << 40) /* ids that are never given: a guess may hit what is under way */
+#define RETRIES_PATIENT 8u
 #define OP_TWISTED 1u /* hf_op.index of an op whose body is not its key's */
 
 struct sim_node *sim_node_of(const rt_ctx *ctx)
@@ -129,8 +130,8 @@ static void request_refer(struct sim_world *world, struct sim_request *request)
 {
   bool hold = request->type == LEDGER_T_CAPTURE || request->type == LEDGER_T_VOID;
   unsigned count = hold ? world->holds_count : world->ops_count;
-  request->asset = 0;                          /* named by what it refers to */
-  request->ref = 1u + sim_rand(world) % 5000u; /* mostly unknown */
+  request->asset = 0; /* named by what it refers to */
+  request->ref = UNKNOWN_FROM + sim_rand(world) % 5000u;
   if (count == 0)
     return;
   unsigned pick = recent(world, count);
@@ -373,10 +374,10 @@ static void send_waiting(rt_ctx *ctx, struct sim_world *world)
   world->waiting_count = kept;
 }
 
-/* Clients that lost the answer, or send a key again long after: three in a thousand each time. */
+/* Clients that lost the answer, or send a key again long after. */
 static void send_finals(rt_ctx *ctx, struct sim_world *world)
 {
-  unsigned lots = 3u * world->finals_count;
+  unsigned lots = world->finals_count / (2u * world->nodes_count) + 1u;
   unsigned count = lots / 1000u + sim_chance(world, lots % 1000u);
   for (; count > 0 && world->finals_count > 0; count--) {
     unsigned pick = (unsigned)(sim_rand(world) % world->finals_count);

@@ -274,24 +274,19 @@ static void harm(struct sim_world *world, void *arg)
     return;
   unsigned one = (unsigned)(sim_chaos(world) % world->nodes_count);
   unsigned two = (unsigned)(sim_chaos(world) % world->nodes_count);
-  switch (sim_chaos(world) % 9u) {
-  case 0:
+  uint64_t lot = sim_chaos(world) % 24u;
+  if (lot == 0) {
     world->outage_us = world->now_us + sim_chaos(world) % (2u * world->lease_us);
     world->outages++;
     sim_harmed(world, world->outage_us);
-    break;
-  case 1:
-  case 2:
+  } else if (lot < 6u) {
     sim_links_break(world);
-    break;
-  case 3:
-  case 4:
+  } else if (lot < 10u) {
     world->cut_us[one][two] = world->cut_us[two][one] =
       world->now_us + sim_chaos(world) % (2u * world->lease_us);
     sim_harmed(world, world->cut_us[one][two]);
     sim_links_break(world);
-    break;
-  default:
+  } else {
     harm_node(world, &world->nodes[one]);
   }
   sim_at(world, world->now_us + 1000u + sim_chaos(world) % world->lease_us, harm, NULL);

@@ -136,10 +136,10 @@ static void answer(struct sim_world *world, void *arg)
 }
 
 /* Some are late by up to two leases: requests on their way to the store, answers on theirs back. */
-static uint64_t way_us(struct sim_world *world)
+static uint64_t way_us(struct sim_world *world, unsigned stuck)
 {
   uint64_t delay_us = sim_chaos(world) % DELAY_US_MAX;
-  if (world->healing || !sim_strikes(world, world->stuck))
+  if (world->healing || !sim_strikes(world, stuck))
     return delay_us;
   delay_us = sim_chaos(world) % (2u * world->lease_us);
   sim_harmed(world, world->now_us + delay_us);
@@ -221,6 +221,8 @@ static void arrive(struct sim_world *world, void *arg)
 {
   struct flight *flight = arg;
   bool cut = flight->node->cut_us > world->now_us || world->outage_us > world->now_us;
+  /* A commit's answer that is late keeps its partitions from going on, so it is seldom. */
+  unsigned stuck = flight->copy != NULL ? world->stuck / 5u : world->stuck;
   if (cut && flight->copy != NULL) {
     copy_free(flight->copy);
     flight->copy = NULL;
@@ -231,7 +233,7 @@ static void arrive(struct sim_world *world, void *arg)
     arrive_commit(world, flight);
   else
     arrive_other(world, flight);
-  sim_at(world, world->now_us + (cut ? CUT_ANSWER_US : way_us(world)), answer, flight);
+  sim_at(world, world->now_us + (cut ? CUT_ANSWER_US : way_us(world, stuck)), answer, flight);
 }
 
 static rt_status port_submit(struct store_port *port, rt_ctx *ctx, struct store_request *request)
@@ -246,7 +248,7 @@ static rt_status port_submit(struct store_port *port, rt_ctx *ctx, struct store_
   request->port = port;
   if (request->kind == STORE_COMMIT)
     flight->copy = copy_commit(request);
-  sim_at(world, world->now_us + way_us(world), arrive, flight);
+  sim_at(world, world->now_us + way_us(world, world->stuck), arrive, flight);
   return RT_OK;
 }
 

@@ -40,7 +40,7 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
   world->loops = 1u + (unsigned)(sim_rand(world) % 3u);
   world->partition_bits = (unsigned)(sim_rand(world) % 4u);
   world->lease_us = 300000u + sim_rand(world) % 2000000u;
-  world->stuck = sim_chance(world, 500) ? 5u : 40u;
+  world->stuck = sim_chance(world, 500) ? 3u : 20u;
   setup_draw(world, &setup);
   world->users_max = 2u + (unsigned)(sim_rand(world) % 30u);
   world->users_base = world->users_count = 1u + world->users_max / 2u;
