@@ -141,8 +141,8 @@ static bool store_idle(const void *state)
   for (unsigned i = 0; i < store->lanes_count; i++)
     if (store->lanes[i].flight != NULL || store->lanes[i].pending > 0)
       return false;
-  return store->reads == 0 && store->quick.count == 0 && store->slow.count == 0 &&
-         store->reads_held == 0 && store->opening == 0 && !store->projecting;
+  return store->reads == 0 && !store_reads_wait(store) && store->reads_held == 0 &&
+         store->opening == 0 && !store->projecting;
 }
 
 /* A commit in flight is the port's: its late answer comes to store_undelivered. */

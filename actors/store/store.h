@@ -16,19 +16,25 @@
 #define STORE_BREAKER_FAILURES 3u     /* in a row: the breaker opens, units are refused at once */
 #define STORE_VAIN_MAX 2u     /* openings in vain: a partition's requests are refused at once */
 #define STORE_READS_MAX 4096u /* in the port at a time; more wait in a list as long again */
-/* Of those that look at many rows, so that the port always has room for those that a write waits
- * for, which then stand behind a few slow ones at most. */
-#define STORE_SLOW_MAX 4u           /* in the port at a time */
-#define STORE_SLOW_WAITING_MAX 256u /* more are told to come again */
+
+/* Why somebody reads, in the order in which those that wait go. What is only asked out of interest
+ * has few places in the port, so that what a write waits for never stands behind much of it. */
+enum read_class {
+  READ_INNER, /* of an actor: a user wakes up, a key is looked up, a heartbeat */
+  READ_POINT, /* of a client: a row */
+  READ_MANY,  /* of a client: a page of many rows, or a sum over them */
+  READ_CLASSES
+};
 
 struct unit_list {
   struct store_unit *first, *last;
   uint32_t count;
 };
 
-struct read_list {
-  struct store_request *first, *last;
-  uint32_t count;
+struct read_list {                    /* of a class */
+  struct store_request *first, *last; /* waiting for the port */
+  uint32_t waiting;
+  uint32_t in_port;
 };
 
 enum partition_state {
@@ -91,10 +97,8 @@ struct store_actor {
   unsigned project_next;
   struct store_fence *fences; /* users who must not write until they RESUME */
   unsigned reads;             /* in the port */
-  unsigned reads_slow;        /* of these, the slow ones */
-  struct read_list quick;     /* waiting for the port */
-  struct read_list slow;      /* likewise; they go when no quick one waits */
-  unsigned reads_held;        /* over all partitions */
+  struct read_list read_lists[READ_CLASSES];
+  unsigned reads_held; /* over all partitions */
 };
 
 enum store_timer {
@@ -170,6 +174,7 @@ void store_fence_clear(struct store_actor *store);
 void store_read(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
 void store_read_done(rt_ctx *ctx, struct store_actor *store, struct store_request *request);
 void store_read_resume(rt_ctx *ctx, struct store_actor *store);
+bool store_reads_wait(const struct store_actor *store);
 /* The partition is open: its held reads go. */
 void store_held_go(rt_ctx *ctx, struct store_actor *store, struct partition *partition);
 /* It is not ours, opens in vain, or the store keeps failing: they are refused. */

@@ -1,18 +1,30 @@
 /* Reads pass through to the port, bounded; and the lazy projection, which runs when nothing else
  * writes.
  *
- * Two lists wait for the port. Quick reads are of a row or of a user, and writes wait for them;
- * slow ones look at many rows, and only who asked waits. A slow one goes when no quick one waits
- * and few slow ones are in the port, so that no number of them keeps a user from waking up. */
+ * The list of a class goes when the lists before it are empty, and the class has few places in the
+ * port unless writes wait for it: so no number of readers keeps a user from waking up. */
 #include "actors/metrics.h"
 #include "actors/store/store.h"
 
 #define PROJECT_ENTRIES 2000u
 
-static bool is_slow(const struct store_request *request)
+static const struct read_limit {
+  uint32_t in_port, waiting;
+  enum store_status beyond;
+} limits[READ_CLASSES] = {
+  [READ_INNER] = {STORE_READS_MAX, STORE_READS_MAX, STORE_UNAVAILABLE},
+  [READ_POINT] = {128, STORE_READS_MAX, STORE_BUSY},
+  [READ_MANY] = {4, 256, STORE_BUSY},
+};
+
+static enum read_class class_of(const struct store_request *request)
 {
+  if (rt_id_kind(request->asker) != HF_KIND_FRONT)
+    return READ_INNER;
   return request->kind == STORE_SCAN || request->kind == STORE_LIST_ENTRIES ||
-         request->kind == STORE_LIST_HOLDS || request->kind == STORE_BALANCE_AT;
+             request->kind == STORE_LIST_HOLDS || request->kind == STORE_BALANCE_AT
+           ? READ_MANY
+           : READ_POINT;
 }
 
 static void read_answer(rt_ctx *ctx, struct store_request *request)
@@ -39,7 +51,7 @@ static bool read_submit(rt_ctx *ctx, struct store_actor *store, struct store_req
   if (setup->port->submit(setup->port, ctx, request) != RT_OK)
     return false;
   store->reads++;
-  store->reads_slow += is_slow(request) ? 1u : 0;
+  store->read_lists[class_of(request)].in_port++;
   return true;
 }
 
@@ -131,7 +143,7 @@ static void list_add(struct read_list *list, struct store_request *request)
   else
     list->first = request;
   list->last = request;
-  list->count++;
+  list->waiting++;
 }
 
 void store_read(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
@@ -144,55 +156,63 @@ void store_read(rt_ctx *ctx, struct store_actor *store, struct store_request *re
   }
   if (read_hold(ctx, store, request))
     return;
-  const bool slow = is_slow(request);
-  struct read_list *list = slow ? &store->slow : &store->quick;
-  if (list->count >= (slow ? STORE_SLOW_WAITING_MAX : STORE_READS_MAX)) {
-    read_refuse(ctx, request, slow ? STORE_BUSY : STORE_UNAVAILABLE);
+  const enum read_class class = class_of(request);
+  if (store->read_lists[class].waiting >= limits[class].waiting) {
+    read_refuse(ctx, request, limits[class].beyond);
     return;
   }
-  list_add(list, request);
+  list_add(&store->read_lists[class], request);
   store_read_resume(ctx, store);
 }
 
-/* False: the list's first request has to wait for the port. */
-static bool list_go(rt_ctx *ctx, struct store_actor *store, struct read_list *list)
+/* Submits what may go; true when nothing of the list has to wait for room in the port. */
+static bool list_go(rt_ctx *ctx, struct store_actor *store, enum read_class class)
 {
+  struct read_list *list = &store->read_lists[class];
   while (list->first != NULL) {
     struct store_request *request = list->first;
     struct store_request *next = request->next;
+    if (list->in_port >= limits[class].in_port)
+      return true; /* its own places are taken: that is not in the way of others */
     request->next = NULL;
     if (!read_hold(ctx, store, request) &&
-        (store->reads >= STORE_READS_MAX ||
-         (is_slow(request) && store->reads_slow >= STORE_SLOW_MAX) ||
-         !read_submit(ctx, store, request))) {
+        (store->reads >= STORE_READS_MAX || !read_submit(ctx, store, request))) {
       request->next = next;
       return false;
     }
     list->first = next;
     if (next == NULL)
       list->last = NULL;
-    list->count--;
+    list->waiting--;
   }
   return true;
 }
 
 void store_read_resume(rt_ctx *ctx, struct store_actor *store)
 {
-  if (list_go(ctx, store, &store->quick) && list_go(ctx, store, &store->slow))
-    return;
+  bool room = true;
+  for (unsigned i = 0; room && i < READ_CLASSES; i++)
+    room = list_go(ctx, store, (enum read_class)i);
   /* With nothing in flight no answer would come to go on with. */
-  if (store->reads == 0)
+  if (!room && store->reads == 0)
     rt_timer(ctx, 1000, STORE_TIMER_READS);
+}
+
+bool store_reads_wait(const struct store_actor *store)
+{
+  for (unsigned i = 0; i < READ_CLASSES; i++)
+    if (store->read_lists[i].waiting > 0)
+      return true;
+  return false;
 }
 
 void store_read_done(rt_ctx *ctx, struct store_actor *store, struct store_request *request)
 {
   CHECK(store->reads > 0);
   store->reads--;
-  if (is_slow(request)) {
-    CHECK(store->reads_slow > 0);
-    store->reads_slow--;
-  }
+  struct read_list *list = &store->read_lists[class_of(request)];
+  CHECK(list->in_port > 0);
+  list->in_port--;
   hf_observe(ctx, HF_M_STORE_READ, rt_now_us(ctx) - request->submitted_us);
   read_answer(ctx, request);
   store_read_resume(ctx, store);
