@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "actors/cluster/cluster.h"
+#include "adapters/store_memory/store_memory.h"
 #include "tests/sim/actor_fixture.h"
 
 #define GRANTS_MAX 1024u
@@ -167,6 +168,30 @@ static void test_key_when_read_before_its_revocation_then_it_stays_revoked(void 
   }
 }
 
+static uint64_t owner_after_claim(struct store_engine *engine, uint64_t node)
+{
+  static uint32_t wanted[1];
+  struct store_request *request = store_request_new(STORE_LEASE);
+  request->lease.self = (struct store_node){.id = node, .takes = true};
+  request->lease.join = true;
+  request->lease.claimed = wanted;
+  request->lease.claimed_count = 1;
+  engine->ops->execute(engine, request);
+  assert_int_equal(request->status, STORE_OK);
+  uint64_t owner = request->lease.owners[0];
+  store_request_free(request);
+  return owner;
+}
+
+static void test_claim_when_another_node_has_the_partition_then_it_keeps_it(void **state)
+{
+  struct store_engine *engine = store_memory_new(0);
+  (void)state;
+  assert_int_equal(owner_after_claim(engine, 7), 7);
+  assert_int_equal(owner_after_claim(engine, 9), 7);
+  engine->ops->close(engine);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -176,6 +201,7 @@ int main(void)
     cmocka_unit_test(test_reversal_when_the_tenure_moves_then_the_original_is_read_again),
     cmocka_unit_test(test_unit_when_of_another_tenure_then_not_taken),
     cmocka_unit_test(test_key_when_read_before_its_revocation_then_it_stays_revoked),
+    cmocka_unit_test(test_claim_when_another_node_has_the_partition_then_it_keeps_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
