@@ -1,8 +1,8 @@
 /* cluster.h - which partitions are here, and where the others are, as one loop knows it.
  *
  * Owner: one per loop (HF_LOCAL_CLUSTER); the loop's keeper writes `where`, `owner`, `until_us` and
- *        the nodes, its store actor `tenure`, `open`, `vain` and `store_down`; every actor of the loop
- *        reads it.
+ *        the nodes, its store actor `tenure`, `open`, `vain` and `store_down`; every actor of the
+ *        loop reads it.
  * Time:  monotonic microseconds of this process. No other clock decides anything here: a lease is
  *        kept by heartbeats that others see move, and lost by heartbeats that they see stand still.
  * An embedded store has no other nodes: everything is here for ever. */
@@ -50,8 +50,8 @@ bool cluster_is_here(const rt_ctx *ctx, unsigned partition);
 /* The partition is this node's, and the lease surely holds now: nobody else writes there, whether
  * it is open by now or not. Any loop may ask, also one that is not the partition's own. */
 bool cluster_is_ours(const rt_ctx *ctx, unsigned partition);
-/* Every partition has a node, and this loop's own ones are open or do not open for a reason of their
- * own; remembered once it is so. */
+/* Every partition has a node, and this loop's own ones are open or do not open for a reason of
+ * their own; remembered once it is so. */
 bool cluster_settled(const rt_ctx *ctx);
 uint32_t cluster_tenure(const rt_ctx *ctx, unsigned partition);
 /* The node that owns the partition, when it is another one; else NULL. */

@@ -316,7 +316,7 @@ struct store_node {
 struct store_lease {
   struct store_node self; /* beat: out */
   bool join;              /* make the node's row, or take an old one of this id over, unless there
-                             are STORE_NODES_MAX others; else a row that is gone is not made again */
+                             are STORE_NODES_MAX others; else one that is gone is not made again */
   size_t buried_count;    /* nodes that are dead unless their beat has moved: their rows go, */
   struct store_node *buried; /* their partitions are free, their sessions are ended */
   size_t released_count;

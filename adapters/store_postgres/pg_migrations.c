@@ -300,7 +300,7 @@ static const char EARNINGS_3[] =
   "CREATE INDEX IF NOT EXISTS idx_user_earnings_retry "
   "ON user_earnings(retry_count,last_sync_attempt) WHERE sync_status='failed';";
 
-/* ---- 4: heartbeats tell how far a replica is, and by which lease their node lives ------------- */
+/* ---- 4: heartbeats tell how far a replica is, and by which lease their node lives ------------ */
 
 static const char BEATS_4[] =
   "ALTER TABLE nodes ADD COLUMN sent_us bigint,ADD COLUMN lease_us bigint;";

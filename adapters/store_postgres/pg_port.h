@@ -55,7 +55,7 @@ struct pg_group { /* the sessions of a role */
   struct pg_queue waiting; /* requests that no session has yet */
   struct pg_names *names;  /* NULL: its DSN has no name in it */
   struct pg_loop *loop;
-  struct pg_queue slow;    /* likewise, of slow kinds */
+  struct pg_queue slow; /* likewise, of slow kinds */
 };
 
 struct pg_loop {

@@ -2,12 +2,12 @@
  *
  * Happy path: OFF -> CONNECTING -> SETTING_UP -> READY; rounds go out, each followed by a Sync;
  *   results come in the order of the rounds; a talk's next round goes behind those under way.
- * Ways to fail: resolving or connecting takes too long or fails (LOST, with a backoff that doubles); the
- *   server is not the one that is wanted (the same); the socket ends, or nothing at all comes for
- *   longer than the server itself allows a statement (LOST; every talk ends as lost). A statement
- *   that the server refuses rolls its round back and fails its talk alone. What the server says
- *   after the last statement of a round that writes may be about the commit itself: the talk ends
- *   as lost then, because nobody knows.
+ * Ways to fail: resolving or connecting takes too long or fails (LOST, with a backoff that
+ *   doubles); the server is not the one that is wanted (the same); the socket ends, or nothing at
+ *   all comes for longer than the server itself allows a statement (LOST; every talk ends as lost).
+ *   A statement that the server refuses rolls its round back and fails its talk alone. What the
+ *   server says after the last statement of a round that writes may be about the commit itself: the
+ *   talk ends as lost then, because nobody knows.
  * Invariants: each talk ends exactly once; in CONNECTING and SETTING_UP none is under way. */
 #include "adapters/store_postgres/pg_session.h"
 

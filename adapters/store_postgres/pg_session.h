@@ -53,7 +53,8 @@ struct pg_session_config { /* borrowed; the same for all sessions of a kind */
   /* Its socket is about to be closed, outside of connecting: it must not be watched any more. May
    * be NULL. */
   void (*closing)(struct pg_session *session);
-  /* Sees to it that pg_session_resolved is called, now or later. NULL: libpq resolves and blocks. */
+  /* Sees to it that pg_session_resolved is called, now or later. NULL: libpq resolves, and
+   * blocks. */
   void (*resolve)(struct pg_session *session);
 };
 

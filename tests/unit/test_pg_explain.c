@@ -184,7 +184,7 @@ static void test_pages_when_run_then_as_many_rows_are_looked_at_as_asked_for(voi
     {"REVERSALS_OF", "1::int2,'{1,5,9}'", 12},
     {"HOLDS_OPEN", "0::int2,20,0,3", 12},
     {"HOLDS_ALL", "0::int2,20,0,3", 24},
-    {"HOLDS_DUE", "0::int2,100000,7", 24},
+    {"HOLDS_DUE", "0::int2,100000,7,0,0", 24},
     {"TRANSFERS_OPEN", "0::int2,0,7", 24},
     {"NAMES_RESERVED", "0::int2,7", 24},
     {"BACKDATED_AFTER", "2::int2,2,0,0,4", 12},

@@ -67,7 +67,8 @@ static void take_back(struct store_fixture *fixture, bool spoil)
   sqlite3 *handle = look_inside(fixture);
   assert_int_equal(sqlite3_exec(handle,
                                 "DROP TABLE backdated;"
-                                "DELETE FROM schema_migrations WHERE version=2;"
+                                "DELETE FROM meta WHERE key='secret';"
+                                "DELETE FROM schema_migrations WHERE version>=2;"
                                 "PRAGMA user_version=1",
                                 NULL, NULL, NULL),
                    SQLITE_OK);
