@@ -71,6 +71,8 @@ class Panel:
             if index > 0 and points[index - 1][2] != pid:
                 self.canvas.path(life, colour)
                 life = []
+            if len(life) > 1 and life[-1][1] == life[-2][1] == self.y(value):
+                life.pop()  # in the middle of a level line
             life.append((self.x(seconds), self.y(value)))
         if life:
             self.canvas.path(life, colour)

@@ -232,8 +232,8 @@ class Load {
 
   // Every key once more, twice: acknowledged ones replay, the others get their one outcome now and
   // keep it. ops: only these.
-  async settle(ops = this.ops) {
-    for (let pass = 0; pass < 2; pass++)
+  async settle(ops = this.ops, passes = 2) {
+    for (let pass = 0; pass < passes; pass++)
       for (let at = 0; at < ops.length; at += 64)
         await Promise.all(ops.slice(at, at + 64).map((op) =>
           until(op.key, () => this.send(this.server(), op), { ms: 60000, every: 50 })));
