@@ -355,7 +355,7 @@ class Load {
     const done = this.ops.filter((op) => op.status === 201).length;
     return `${this.ops.length} operations, ${done} applied, ${this.ops.length - done} refused; ` +
       `${this.reads} reads; ${this.refusedAtDoor} times 503; ${this.broken} broken connections` +
-      ` of ${this.mayBreak} that may`;
+      (Number.isFinite(this.mayBreak) ? ` of ${this.mayBreak} that may` : '');
   }
 }
 
