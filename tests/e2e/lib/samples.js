@@ -8,7 +8,8 @@
 // those of client connections, of which the clients decide; they may grow by DESCRIPTORS, because a
 // session with the database may be just about to connect again. Memory is what is anonymous
 // (RssAnon), as files of the database are the kernel's to keep; it may grow by MEMORY_KIB, which is
-// what a heap moves by when faults have torn holes into it. The smallest piece that malloc gives
+// what a heap moves by when faults have torn holes into it, or by EACH bytes a request if that is
+// more, as caches of pages that are seldom met go on filling. The smallest piece that malloc gives
 // takes 32 bytes, so a leak of one piece a request shows when MEMORY_KIB / 32 bytes requests lie
 // between the two: judge() says whether they did.
 'use strict';
@@ -16,6 +17,7 @@ const fs = require('node:fs');
 const { request } = require('./server.js');
 
 const MEMORY_KIB = 1536;
+const EACH = 8;
 const DESCRIPTORS = 3;
 const THREADS = 0;
 const PIECE = 32; // bytes: the smallest that malloc takes
@@ -106,12 +108,13 @@ function judge(rows, { memoryKib = MEMORY_KIB } = {}) {
     threads: grown((row) => row.threads),
   };
   const requests = grown((row) => row.requests);
-  const limits = { memory: memoryKib, descriptors: DESCRIPTORS, threads: THREADS };
+  const most = Math.max(memoryKib, Math.ceil(EACH * requests / 1024));
+  const limits = { memory: most, descriptors: DESCRIPTORS, threads: THREADS };
   const faults = Object.keys(limits).filter((name) => growth[name] > limits[name])
     .map((name) => `${name} grew by ${growth[name]} (at most ${limits[name]}) ` +
       `over ${requests} requests`);
   return { measured: measured.length, requests, growth, faults,
-    piece: Math.ceil(memoryKib * 1024 / Math.max(1, requests)) };
+    piece: Math.ceil(most * 1024 / Math.max(1, requests)) };
 }
 
 module.exports = { Samples, judge, PIECE, MEMORY_KIB };
