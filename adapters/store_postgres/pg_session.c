@@ -396,7 +396,9 @@ static void flight_end(struct pg_session *session, uint64_t now_us)
     return;
   }
   session->talks--;
-  if (flight.failed && flight.failure.step >= flight.count && flight.talk->committing) {
+  /* A failure without a state is libpq's own: the server may have carried the round out. */
+  const bool is_told = flight.failure.step < flight.count && flight.failure.sqlstate[0] != '\0';
+  if (flight.failed && !is_told && flight.talk->committing) {
     talk_end(session, flight.talk, true);
     return;
   }

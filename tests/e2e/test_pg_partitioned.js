@@ -54,6 +54,7 @@ async function holds(database, sql) {
     load.start(8);
     await load.progress(150);
     if (round === 0) {
+      load.takeAway();
       await node.stop('SIGKILL');
       await node.start();
     }
