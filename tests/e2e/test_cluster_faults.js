@@ -77,8 +77,8 @@ const watch = (victim, nodes, partitions) => `
   end $$;
   select pg_temp.watch()`;
 
-// What `lose` takes from the victim is the others' within the lease, and answers. The machine may
-// be busy: what that costs is measured meanwhile.
+// What `lose` takes from the victim is the others' within as many of their beats as the lease has,
+// and answers. Times are printed beside what the machine was late by, and judge nothing.
 async function takenOver(victim, others, lose) {
   const [own] = (await each(PARTITIONS, async (partition) => {
     const reply = await request(victim, 'GET', `/readyz?partition=${partition}`, { key: null });
@@ -106,9 +106,6 @@ async function takenOver(victim, others, lose) {
   console.log(`      ${told}`);
   assert.strictEqual(seen.missing, 0, told);
   assert.ok(seen.beats <= BEATS_MAX, told);
-  assert.ok(seen.ms <= LEASE_MS + seen.late + seen.gap, told);
-  // An opening and an operation's way through the same database, after a pause between two tries.
-  assert.ok(ms <= LEASE_MS + seen.late + seen.gap + late + 2 * round + 50, told);
 }
 
 // Runs `during` under load on `nodes`, all of them unless told.
