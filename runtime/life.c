@@ -135,8 +135,8 @@ static void actor_free(rt_ctx *ctx, struct actor *actor)
   dir_remove(&ctx->dir, actor->id);
   actor_move(actor, ACTOR_FREE);
   gauge_live(ctx, actor->kind, -1);
-  slab_put(&ctx->slab, actor);
   ctx->live -= is_capped(class_of(ctx, actor->kind));
+  slab_put(&ctx->slab, actor);
   ctx->free_epoch++;
 }
 
