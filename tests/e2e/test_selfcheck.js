@@ -36,7 +36,7 @@ const parts = {
   },
 
   'a clock of before this program: a warning': () => {
-    // faketime is preloaded, before AddressSanitizer where that is built in: it is told to allow it.
+    // faketime is preloaded, before AddressSanitizer where that is built in: it has to allow that.
     const options = `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0`;
     const done = spawnSync('faketime', ['2001-02-03 04:05:06', BIN, 'selfcheck', '--data', data,
       '--json'], { encoding: 'utf8', env: { ...process.env, ASAN_OPTIONS: options } });
