@@ -134,7 +134,6 @@ static bool is_foreign(const struct store_actor *store, const struct partition *
                                 hf_hash_equal(&answer->follows, &partition->before));
 }
 
-/* What was judged under an older tenure is handed back: its users read themselves anew. */
 void store_tell_tail(const struct store_actor *store, const struct partition *partition,
                      uint64_t seq)
 {
@@ -142,6 +141,7 @@ void store_tell_tail(const struct store_actor *store, const struct partition *pa
     atomic_store_explicit(&store->setup->tails[partition->number], seq, memory_order_relaxed);
 }
 
+/* What was judged under an older tenure is handed back: its users read themselves anew. */
 static void opened(rt_ctx *ctx, struct store_actor *store, struct partition *partition,
                    const struct store_partition *answer)
 {
