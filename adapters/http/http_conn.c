@@ -448,7 +448,7 @@ static void conn_go_on(struct http_conn *conn)
 
   if (exchange != NULL && conn->loop->paused && !conn->stalled)
     conn_stall(conn); /* To be found when the pause ends. */
-  if (!http_exchange_may_go_on(conn))
+  if (exchange == NULL || !http_exchange_may_go_on(conn))
     return;
   conn->deferred = NULL;
   request_hand_over(exchange);

@@ -16,7 +16,7 @@ struct scan_read {
 static bool key_fits(struct pg_rows *rows, const struct ledger_entry *entry)
 {
   static const struct hf_digest none;
-  struct hf_digest key;
+  struct hf_digest key = {0};
   bool named = entry->op_index == 0 && !hf_digest_equal(&entry->key, &none);
   if (pg_is_null(rows, KEY_COLUMN))
     return !named;

@@ -65,7 +65,7 @@ void sqlite_open_partition(struct sqlite_engine *engine, struct store_request *r
 /* sqlite_admin.c */
 extern const struct store_admin_ops sqlite_admin_ops;
 /* sqlite_index_check.c */
-enum hf_error sqlite_check_index(struct store_engine *engine, uint32_t first, uint32_t count,
+enum hf_error sqlite_check_index(struct store_engine *base, uint32_t first, uint32_t count,
                                  struct store_index_counts *ret_counts,
                                  bool (*each)(void *arg, hf_id user), void *arg);
 /* sqlite_project.c */

@@ -145,7 +145,7 @@
 #define SQLITE_SCANS(X)                                                                            \
   X(ASSET_EACH)                                                                                    \
   X(KEY_EACH)                                                                                      \
-  X(INDEX_EACH) X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH) X(TRANSFER_EACH) X(REVERSAL_EACH)       \
-    X(BACKDATED_EACH)
+  X(INDEX_EACH)                                                                                    \
+  X(HOLD_EACH) X(BLOCK_EACH) X(BALANCE_EACH) X(TRANSFER_EACH) X(REVERSAL_EACH) X(BACKDATED_EACH)
 
 #endif

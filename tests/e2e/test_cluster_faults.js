@@ -5,7 +5,8 @@
 'use strict';
 const assert = require('node:assert');
 const { ASSET, Load } = require('./lib/load.js');
-const { Cluster, LEASE_MS, PARTITIONS, partitionOf } = require('./lib/cluster.js');
+const { Cluster, PARTITIONS, partitionOf } = require('./lib/cluster.js');
+const { LEASE_MS } = require('./lib/limits.js');
 const { run } = require('./lib/parts.js');
 const { request } = require('./lib/server.js');
 const { pause, randomOf, until } = require('./lib/wait.js');

@@ -5,15 +5,15 @@
 const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
+const { PARTITIONS, verify } = require('./lib/cluster.js');
+const { limits } = require('./lib/limits.js');
 const { Load } = require('./lib/load.js');
-const { LEASE_MS, PARTITIONS, verify } = require('./lib/cluster.js');
 const { run } = require('./lib/parts.js');
 const { Postgres } = require('./lib/postgres.js');
 const { Node, temporaryFolder } = require('./lib/server.js');
 const { randomOf, until } = require('./lib/wait.js');
 
-const ARGS = ['--lease-ms', String(LEASE_MS), '--op-timeout-ms', '3000', '--handler-timeout-ms',
-  '5000'];
+const ARGS = limits();
 const LIFE_DIGITS = 4; // HF_NODE_LIFE_BITS: they differ from start to start
 const TAKEN = 'holdfast_partitions_taken_over_total';
 const nodeOf = (node) => fs.readFileSync(path.join(node.folder, 'node.id'), 'utf8')

@@ -4,6 +4,7 @@
 'use strict';
 const assert = require('node:assert');
 const { verify } = require('./lib/cluster.js');
+const { LEASE_MS } = require('./lib/limits.js');
 const { Load } = require('./lib/load.js');
 const { Postgres } = require('./lib/postgres.js');
 const { Node } = require('./lib/server.js');
@@ -16,7 +17,7 @@ const BOTH = 3;
 async function main() {
   const random = randomOf();
   const pg = await Postgres.start();
-  const node = new Node({ store: pg.dsn(), args: ['--lease-ms', '1500'] });
+  const node = new Node({ store: pg.dsn(), args: ['--lease-ms', String(LEASE_MS)] });
   await node.start();
   const load = new Load({ random, servers: [node], name: 'crash' });
   await load.prepare();

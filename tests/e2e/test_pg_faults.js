@@ -6,6 +6,7 @@
 const assert = require('node:assert');
 const net = require('node:net');
 const { verify } = require('./lib/cluster.js');
+const { limits } = require('./lib/limits.js');
 const { Load } = require('./lib/load.js');
 const { run } = require('./lib/parts.js');
 const { Postgres } = require('./lib/postgres.js');
@@ -14,8 +15,7 @@ const { Node } = require('./lib/server.js');
 const { randomOf, until } = require('./lib/wait.js');
 
 const COMMIT = 'insert into [a-z_.]*batches'; // the statement that every commit has
-const ARGS = ['--lease-ms', '1500', '--pg-connect-timeout-ms', '2000',
-  '--pg-statement-timeout-ms', '2000', '--op-timeout-ms', '1500', '--handler-timeout-ms', '3000'];
+const ARGS = limits({ operation: 1500, handler: 3000 });
 const random = randomOf();
 
 // A server behind a proxy before its database, and load on it.

@@ -4,6 +4,7 @@
 'use strict';
 const assert = require('node:assert');
 const { verify } = require('./lib/cluster.js');
+const { LEASE_MS } = require('./lib/limits.js');
 const { run } = require('./lib/parts.js');
 const { Postgres } = require('./lib/postgres.js');
 const { Node, command, request } = require('./lib/server.js');
@@ -51,7 +52,7 @@ const parts = {
 
 async function main() {
   pg = await Postgres.start();
-  node = await new Node({ store: pg.dsn(), args: ['--lease-ms', '1500'] }).start();
+  node = await new Node({ store: pg.dsn(), args: ['--lease-ms', String(LEASE_MS)] }).start();
   const failed = await run(parts);
   await node.remove();
   await pg.remove();

@@ -7,6 +7,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { verify } = require('./lib/cluster.js');
+const { LEASE_MS } = require('./lib/limits.js');
 const { Load } = require('./lib/load.js');
 const { run } = require('./lib/parts.js');
 const { Postgres } = require('./lib/postgres.js');
@@ -47,7 +48,7 @@ async function holds(database, sql) {
   assert.strictEqual(checked.code, 0, checked.out + checked.err);
   fs.rmSync(folder, { recursive: true });
 
-  const node = await new Node({ store, args: ['--lease-ms', '1500'] }).start();
+  const node = await new Node({ store, args: ['--lease-ms', String(LEASE_MS)] }).start();
   const load = new Load({ random, servers: [node], name: database, users: 32, timeout: 20000 });
   await load.prepare();
   for (let round = 0; round < 2; round++) {

@@ -27,7 +27,7 @@ static struct hf_op *parse(const json_t *object, struct json_problem *problem, u
 static bool is_label(const char *text)
 {
   size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-");
-  return text[size] == '\0' && size <= LEDGER_LABEL_MAX;
+  return size <= LEDGER_LABEL_MAX && text[size] == '\0';
 }
 
 static void check_references(const struct ledger_command *command)

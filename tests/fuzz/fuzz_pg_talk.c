@@ -244,7 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   struct input input = {data, size};
   struct store_request *request =
     store_request_new((enum store_kind)(input_u8(&input) % (STORE_LEASE + 1u)));
-  struct commit commit;
+  struct commit commit = {0};
   struct pg_talk talk;
   struct pg_round round;
   bool over = false;

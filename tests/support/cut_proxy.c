@@ -97,10 +97,11 @@ static bool pass_limited(struct cut_proxy *proxy, enum cut_way way, const struct
   static const struct linger now = {1, 0};
   const long left = atomic_load(&proxy->left[way]);
   const bool cut = left >= 0 && (size_t)left <= size;
+  long expected = left;
 
   size = cut ? (size_t)left : size;
   if (left >= 0) /* a limit that the test has set meanwhile stays as it is */
-    (void)atomic_compare_exchange_strong(&proxy->left[way], &(long){left},
+    (void)atomic_compare_exchange_strong(&proxy->left[way], &expected,
                                          cut ? -1 : left - (long)size);
   atomic_fetch_add(&proxy->passed[way], (long)size);
   if (!pass(way == CUT_TO_SERVER ? pair->server : pair->client, proxy->chunk, size))

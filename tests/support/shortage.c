@@ -45,6 +45,7 @@ void shortage_begin(struct shortage *shortage, unsigned count)
 void shortage_end(struct shortage *shortage)
 {
   CHECK(setrlimit(RLIMIT_NOFILE, &shortage->before) == 0);
-  while (shortage->fillers_count > 0)
-    CHECK(close(shortage->fillers[--shortage->fillers_count]) == 0);
+  for (unsigned i = 0; i < shortage->fillers_count; i++)
+    CHECK(close(shortage->fillers[i]) == 0);
+  shortage->fillers_count = 0;
 }

@@ -252,11 +252,13 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+  const unsigned count = scene.asked_count;
   unsigned before[TALKS];
-  for (unsigned i = 0; i < scene.asked_count; i++)
+  for (unsigned i = 0; i < count; i++)
     before[i] = scene.asked[i].ended;
   pg_session_deinit(&scene.session);
-  for (unsigned i = 0; i < scene.asked_count; i++) {
+  assert_int_equal(scene.asked_count, count);
+  for (unsigned i = 0; i < count; i++) {
     struct asked *asked = &scene.asked[i];
     assert_int_equal(asked->ended, before[i]); /* not a word about them */
     if (asked->ended == 0 && asked->talk.ops->abandon != NULL)

@@ -327,7 +327,7 @@ static size_t chunks_size(const char *at, size_t size, size_t *ret_body)
 /* Decodes the chunks at `at`; the bytes they take, or 0 when they are not all there. */
 static size_t chunks_decode(const char *at, size_t size, struct http_response *response)
 {
-  size_t body, head, chunk;
+  size_t body, head = 0, chunk = 0;
   const size_t used = chunks_size(at, size, &body);
   if (used == 0)
     return 0;

@@ -1,17 +1,14 @@
 // Nodes on one database, each with a proxy of its own between itself and the database.
 'use strict';
 const assert = require('node:assert');
+const { LEASE_MS, limits } = require('./limits.js');
 const { ASSET } = require('./load.js');
 const { Postgres } = require('./postgres.js');
 const { Proxy } = require('./proxy.js');
 const { Node, command, request } = require('./server.js');
 const { until } = require('./wait.js');
 
-const LEASE_MS = 1500;
 const PARTITIONS = 16;
-// Short limits, so that what a fault costs is soon over.
-const ARGS = ['--workers', '2', '--pg-connect-timeout-ms', '2000',
-  '--pg-statement-timeout-ms', '2000', '--op-timeout-ms', '3000', '--handler-timeout-ms', '5000'];
 const partitionOf = (id) => Number(BigInt(id) % BigInt(PARTITIONS));
 
 class Cluster {
@@ -34,7 +31,7 @@ class Cluster {
   async add(...more) {
     const proxy = await Proxy.start({ host: '127.0.0.1', port: this.pg.port });
     const node = new Node({ store: this.pg.dsn({ port: proxy.port }),
-      args: ['--lease-ms', String(this.leaseMs), ...ARGS, ...this.args, ...more] });
+      args: ['--workers', '2', ...limits({ leaseMs: this.leaseMs }), ...this.args, ...more] });
     node.proxy = proxy;
     await node.start();
     this.nodes.push(node);
@@ -104,4 +101,4 @@ async function verify(pg, database = 'holdfast') {
   }
 }
 
-module.exports = { Cluster, LEASE_MS, PARTITIONS, partitionOf, verify };
+module.exports = { Cluster, PARTITIONS, partitionOf, verify };

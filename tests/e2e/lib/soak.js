@@ -15,6 +15,7 @@ const { Cluster, verify } = require('./cluster.js');
 const { Crowd } = require('./crowd.js');
 const { Stream, pages } = require('./events.js');
 const { Deck } = require('./faults.js');
+const limits = require('./limits.js');
 const { Samples, judge, PIECE } = require('./samples.js');
 const { Node, cli, command, temporaryFolder } = require('./server.js');
 const { numbersOf, pause, randomOf, until } = require('./wait.js');
@@ -23,7 +24,7 @@ const { numbersOf, pause, randomOf, until } = require('./wait.js');
 const LONG = { harm: 25, calm: 35, warm: 40, every: 2, crowd: 2000, reads: 500, ops: 60, old: 200 };
 const SHORT = { harm: 5, calm: 4, warm: 2, every: 0.3, crowd: 200, reads: 60, ops: 60, old: 50 };
 const SETTLE_S = 2;   // from the start of the load until it is the usual one
-const LEASE_MS = 3000; // a machine with other work must not lose leases all the time
+const LEASE_MS = 2 * limits.LEASE_MS; // other work on the machine must not cost leases all the time
 const HEAL_MS = 20 * LEASE_MS; // every partition through every node, after the last fault
 
 // Small caches, which are full soon, so that what grows later is no cache.
