@@ -74,6 +74,7 @@ struct sim_request { /* one idempotency key, from its first send to its final ou
   /* the final outcome, once there */
   enum hf_error error;
   hf_id op_id;
+  uint64_t told;         /* what the entries of the answer said: sim_entry_mix */
   struct hf_op *op;      /* in flight */
   struct sim_node *node; /* whose client asked */
   uint64_t retry_at_us;
@@ -263,6 +264,8 @@ void sim_keys_end(struct sim_world *world);
 void sim_log_commit(struct sim_world *world, const struct store_request *request);
 void sim_log_deinit(struct sim_world *world);
 bool sim_log_credited(const struct sim_world *world, hf_id transfer);
+/* What an entry says, into one number: answers and the journal have to say the same. */
+uint64_t sim_entry_mix(uint64_t mixed, const struct ledger_entry *entry);
 /* Some client was told that the request is applied, or refused. */
 void sim_log_shown(struct sim_world *world, const struct sim_request *request);
 /* The status that a user has after the first `count` records. */
@@ -315,6 +318,8 @@ void sim_links_deinit(struct sim_world *world);
 
 /* sim_check.c: reads the memory engine's journal and checks it. `end`: nothing is under way. */
 void sim_check(struct sim_world *world, bool end);
+/* sim_settle.c: what nobody waits for comes to its end all the same. False: something is open. */
+bool sim_is_settled(struct sim_world *world);
 
 #define SIM_ACCOUNTS 26u
 
@@ -325,6 +330,7 @@ struct sim_step { /* an entry of the journal, as the checker has read it */
   uint16_t asset;
   int64_t amount, recorded_us;
   int64_t sum[SIM_ASSETS][SIM_ACCOUNTS]; /* all accounts, debt negative, after it */
+  uint64_t versions[SIM_ASSETS];         /* of the newest entry in each asset; 0: none */
 };
 /* sim_model.c: judges all that the store took of a user again, one after the other, with a naive
  * ledger; `steps` are its entries by version. */

@@ -13,8 +13,9 @@ struct tally { /* of one user */
   size_t count, room;
 };
 
-struct seen_hold {
-  hf_id id;
+struct seen_hold { /* or block */
+  hf_id id, user;
+  uint8_t bucket; /* HELD, BLOCKED */
   int64_t left;
   bool closed;
 };
@@ -24,10 +25,17 @@ struct seen_op { /* what can be reversed, or was */
   int64_t left;
 };
 
-struct seen_transfer {
-  hf_id id;
+struct seen_move {   /* of an amount between a user and transit */
+  hf_id user, other; /* as the entry names the one at the other end */
+  uint16_t asset;
   int64_t amount;
-  unsigned credits, bounces;
+};
+
+struct seen_transfer {
+  hf_id id, payee;           /* that the client named */
+  struct seen_move debit;    /* of the payer */
+  struct seen_move end;      /* of the payee, or back */
+  unsigned credits, bounces; /* of these `end` is the newest */
 };
 
 struct checker {
@@ -41,6 +49,7 @@ struct checker {
   size_t transfers_count;
   unsigned *applied; /* per request: how often its key stands in the journal */
   hf_id *applied_op;
+  uint64_t *journal; /* per request: what its entries say */
   uint64_t entries;
 };
 
@@ -75,13 +84,16 @@ static int64_t narrow(hf_amount amount)
   return (int64_t)amount; /* the simulation's amounts are small */
 }
 
+/* Each entry has the key of its op. */
 static void check_key(struct checker *checker, const struct ledger_entry *entry)
 {
   struct sim_world *world = checker->world;
-  if (entry->op_index != 0)
-    return;
   const struct sim_request *request = sim_request_by_key(world, &entry->key);
   if (request == NULL)
+    return;
+  uint64_t *journal = &checker->journal[request->number];
+  *journal = sim_entry_mix(entry->op_index == 0 ? 0 : *journal, entry);
+  if (entry->op_index != 0)
     return;
   checker->applied[request->number]++;
   checker->applied_op[request->number] = entry->id;
@@ -94,19 +106,24 @@ static void check_key(struct checker *checker, const struct ledger_entry *entry)
     sim_fail(world, "entry of request %u has another amount", request->number);
 }
 
+/* Holds, and what was blocked for a closed payee or by a client: an amount in a bucket of its own
+ * until it is resolved. */
 static void check_hold(struct checker *checker, const struct ledger_entry *entry)
 {
-  if (entry->type == LEDGER_T_HOLD) {
-    checker->holds[checker->holds_count++] =
-      (struct seen_hold){.id = entry->id, .left = narrow(entry->amount)};
-    return;
-  }
-  if (entry->from != LEDGER_HELD)
+  const bool opens = entry->to == LEDGER_HELD || (entry->to == LEDGER_BLOCKED && entry->ref == 0) ||
+                     (entry->to == LEDGER_BLOCKED && entry->type == LEDGER_T_CREDIT);
+  if (opens)
+    checker->holds[checker->holds_count++] = (struct seen_hold){
+      .id = entry->id, .user = entry->user, .bucket = entry->to, .left = narrow(entry->amount)};
+  if (entry->from != LEDGER_HELD && entry->from != LEDGER_BLOCKED)
     return;
   for (size_t i = 0; i < checker->holds_count; i++) {
     struct seen_hold *hold = &checker->holds[i];
-    if (hold->id != entry->ref)
+    if (hold->id != entry->ref || hold->bucket != entry->from)
       continue;
+    if (hold->user != entry->user)
+      sim_fail(checker->world, "hold %llu was resolved by another user",
+               (unsigned long long)hold->id);
     hold->left -= narrow(entry->amount);
     if (hold->closed || hold->left < 0)
       sim_fail(checker->world, "hold %llu was resolved twice", (unsigned long long)hold->id);
@@ -156,15 +173,48 @@ static void check_transfer(struct checker *checker, const struct ledger_entry *e
   if (!in && !out)
     return;
   struct seen_transfer *seen = transfer_of(checker, out ? entry->id : entry->ref);
+  const struct seen_move move = {.user = entry->user,
+                                 .other = entry->counterparty,
+                                 .asset = entry->asset,
+                                 .amount = narrow(entry->amount)};
   if (out) {
-    seen->amount += narrow(entry->amount);
+    const struct sim_request *request = sim_request_by_key(checker->world, &entry->key);
+    if (request == NULL || seen->debit.amount != 0 || entry->type != LEDGER_T_TRANSFER)
+      sim_fail(checker->world, "transfer %llu: a debit that nobody asked for",
+               (unsigned long long)seen->id);
+    else
+      seen->payee = checker->world->users[request->payee].id;
+    seen->debit = move;
     return;
   }
-  seen->amount -= narrow(entry->amount);
+  seen->end = move;
   seen->credits += entry->type == LEDGER_T_CREDIT;
   seen->bounces += entry->type == LEDGER_T_BOUNCE;
   if (seen->credits + seen->bounces > 1)
     sim_fail(checker->world, "transfer %llu was credited twice", (unsigned long long)seen->id);
+}
+
+/* The amount that left the payer came to the payee that the client named, or back. Partitions are
+ * not read in the order of time: this is known when all of them were. */
+static void check_transfers(const struct checker *checker, bool end)
+{
+  struct sim_world *world = checker->world;
+  for (size_t i = 0; i < checker->transfers_count; i++) {
+    const struct seen_transfer *seen = &checker->transfers[i];
+    const unsigned long long id = seen->id;
+    const struct seen_move *debit = &seen->debit, *credit = &seen->end;
+    const hf_id to = seen->bounces > 0 ? debit->user : seen->payee;
+    if (debit->other != seen->payee)
+      sim_fail(world, "transfer %llu names another payee", id);
+    if (seen->credits + seen->bounces == 0 && end)
+      sim_fail(world, "transfer %llu is still in transit", id);
+    if (seen->credits + seen->bounces == 0)
+      continue;
+    if (credit->user != to || credit->other != (seen->bounces > 0 ? seen->payee : debit->user))
+      sim_fail(world, "transfer %llu was credited to another user", id);
+    if (credit->asset != debit->asset || credit->amount != debit->amount)
+      sim_fail(world, "transfer %llu was credited with something else", id);
+  }
 }
 
 static const struct sim_step *step_take(struct tally *tally, const struct ledger_entry *entry)
@@ -179,6 +229,7 @@ static const struct sim_step *step_take(struct tally *tally, const struct ledger
   step->asset = entry->asset;
   step->amount = narrow(entry->amount);
   step->recorded_us = entry->recorded_us;
+  step->versions[entry->asset - 1u] = entry->version;
   sum[entry->from] -= step->amount;
   sum[entry->to] += step->amount;
   return step;
@@ -209,6 +260,9 @@ static void check_entry(struct checker *checker, const struct ledger_entry *entr
     return;
   }
   checker->entries++;
+  if (tally->count > 0 && entry->op_index == 0 && entry->recorded_us <= newest(tally)->recorded_us)
+    sim_fail(world, "user %llu: version %llu was recorded before the one before it",
+             (unsigned long long)entry->user, (unsigned long long)entry->version);
   if (entry->version != tally->count + 1u)
     sim_fail(world, "user %llu: version %llu after %zu", (unsigned long long)entry->user,
              (unsigned long long)entry->version, tally->count);
@@ -273,6 +327,8 @@ static void check_requests(struct checker *checker, bool end)
       sim_fail(world, "request %u was acknowledged and is not there", i);
     if (request->error != HF_OK && applied != 0)
       sim_fail(world, "request %u was refused and is there", i);
+    if (request->error == HF_OK && request->told != checker->journal[i])
+      sim_fail(world, "request %u was answered by other entries than the journal has", i);
   }
 }
 
@@ -286,52 +342,111 @@ static void check_groups(struct checker *checker)
         sim_fail(checker->world, "atomic batch at request %u is there in part", i);
 }
 
-static void check_totals(struct checker *checker, bool end)
+/* What the entries took from the system's accounts is what the users have, as the store would load
+ * them. */
+static void check_totals(struct sim_world *world, const struct checker *checker,
+                         int64_t loaded[SIM_ASSETS])
 {
-  struct sim_world *world = checker->world;
   for (unsigned asset = 0; asset < SIM_ASSETS; asset++) {
-    int64_t sum = 0;
+    int64_t sum = loaded[asset];
     for (unsigned i = 0; i < world->users_count; i++)
-      for (unsigned j = 0; j < SIM_ACCOUNTS; j++)
+      for (unsigned j = LEDGER_BUCKET_COUNT; j < SIM_ACCOUNTS; j++)
         sum += newest(&checker->tallies[i])->sum[asset][j];
     if (sum != 0)
       sim_fail(world, "asset %u: the sum is not zero", asset + 1u);
   }
-  if (!end)
-    return;
-  for (size_t i = 0; i < checker->transfers_count; i++)
-    if (checker->transfers[i].amount != 0)
-      sim_fail(world, "transfer %llu is still in transit",
-               (unsigned long long)checker->transfers[i].id);
 }
 
-/* What the store would load for a user is what the sum says. */
+static unsigned assets_of(const struct sim_step *step)
+{
+  unsigned count = 0;
+  for (unsigned i = 0; i < SIM_ASSETS; i++)
+    count += step->versions[i] > 0;
+  return count;
+}
+
+static bool is_loaded(const struct store_loaded_user *loaded, const struct seen_hold *hold)
+{
+  bool there = false;
+  if (hold->bucket == LEDGER_HELD)
+    for (size_t i = 0; i < loaded->holds_count; i++)
+      there = there ||
+              (loaded->holds[i].id == hold->id && narrow(loaded->holds[i].remaining) == hold->left);
+  else
+    for (size_t i = 0; i < loaded->blocks_count; i++)
+      there = there || (loaded->blocks[i].id == hold->id &&
+                        narrow(loaded->blocks[i].remaining) == hold->left);
+  return there;
+}
+
+/* The holds and blocks of a user that are open, and no others. */
+static void check_open(const struct checker *checker, const struct store_loaded_user *loaded)
+{
+  size_t open = 0;
+  for (size_t i = 0; i < checker->holds_count; i++) {
+    const struct seen_hold *hold = &checker->holds[i];
+    if (hold->user != loaded->row.id || hold->closed)
+      continue;
+    open++;
+    if (!is_loaded(loaded, hold))
+      sim_fail(checker->world, "hold %llu is open and was not loaded",
+               (unsigned long long)hold->id);
+  }
+  if (open != loaded->holds_count + loaded->blocks_count)
+    sim_fail(checker->world, "user %llu: holds that are not open were loaded",
+             (unsigned long long)loaded->row.id);
+}
+
+static void check_loaded(struct checker *checker, unsigned index,
+                         const struct store_loaded_user *loaded, int64_t ret_sums[SIM_ASSETS])
+{
+  struct sim_world *world = checker->world;
+  const struct sim_user *user = &world->users[index];
+  const struct sim_step *step = newest(&checker->tallies[index]);
+  if (loaded->row.status != sim_log_status(user, user->records_count))
+    sim_fail(world, "user %llu does not have the status that was set last",
+             (unsigned long long)user->id);
+  if (loaded->entries_count != assets_of(step))
+    sim_fail(world, "user %llu was loaded with other assets than it has",
+             (unsigned long long)user->id);
+  for (size_t i = 0; i < loaded->entries_count; i++) {
+    const struct ledger_entry *entry = &loaded->entries[i];
+    if (entry->version != step->versions[entry->asset - 1u])
+      sim_fail(world, "user %llu was loaded with an older entry", (unsigned long long)user->id);
+    for (unsigned k = 0; k < LEDGER_BUCKET_COUNT; k++) {
+      int64_t balance = narrow(entry->after.bucket[k]);
+      balance = k == LEDGER_DEBT ? -balance : balance;
+      ret_sums[entry->asset - 1u] += balance;
+      if (balance != step->sum[entry->asset - 1u][k])
+        sim_fail(world, "live balance and replay differ");
+    }
+  }
+  check_open(checker, loaded);
+}
+
+/* What the store would load for each user is what the entries say. */
 static void check_live(struct checker *checker)
 {
   struct sim_world *world = checker->world;
   struct store_engine *engine = world->store.inner;
+  int64_t sums[SIM_ASSETS] = {0};
+  bool all = true;
   for (unsigned i = 0; i < world->users_count; i++) {
+    all = all && world->users[i].created;
     if (!world->users[i].created)
       continue;
     struct store_request *request = store_request_new(STORE_LOAD_USER);
     request->load_user.id = world->users[i].id;
     engine->ops->execute(engine, request);
-    if (request->status != STORE_OK)
+    if (request->status == STORE_OK)
+      check_loaded(checker, i, &request->load_user.out, sums);
+    else
       sim_fail(world, "user %llu was acknowledged and is not there",
                (unsigned long long)world->users[i].id);
-    const struct store_loaded_user *loaded = &request->load_user.out;
-    if (request->status == STORE_OK &&
-        loaded->row.status != sim_log_status(&world->users[i], world->users[i].records_count))
-      sim_fail(world, "user %llu does not have the status that was set last",
-               (unsigned long long)world->users[i].id);
-    for (size_t j = 0; request->status == STORE_OK && j < loaded->entries_count; j++)
-      for (unsigned k = 0; k < LEDGER_BUCKET_COUNT; k++) {
-        int64_t balance = newest(&checker->tallies[i])->sum[loaded->entries[j].asset - 1u][k];
-        if (narrow(loaded->entries[j].after.bucket[k]) != (k == LEDGER_DEBT ? -balance : balance))
-          sim_fail(world, "live balance and replay differ");
-      }
     store_request_free(request);
   }
+  if (all)
+    check_totals(world, checker, sums);
 }
 
 void sim_check(struct sim_world *world, bool end)
@@ -344,11 +459,14 @@ void sim_check(struct sim_world *world, bool end)
   checker->transfers = rt_alloc(room * sizeof *checker->transfers);
   checker->applied = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied);
   checker->applied_op = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied_op);
+  checker->journal = rt_alloc((world->requests_max + 1u) * sizeof *checker->journal);
   for (uint32_t i = 0; i < 1u << world->partition_bits; i++)
     scan_partition(checker, i);
   check_requests(checker, end);
   check_groups(checker);
-  check_totals(checker, end);
+  check_transfers(checker, end);
+  if (end && !sim_is_settled(world))
+    sim_fail(world, "a transfer or a hold that has expired is still open");
   check_live(checker);
   for (unsigned i = 0; end && i < world->users_count; i++)
     sim_model_check(world, i, checker->tallies[i].steps, checker->tallies[i].count);
@@ -359,5 +477,6 @@ void sim_check(struct sim_world *world, bool end)
   rt_free(checker->transfers);
   rt_free(checker->applied);
   rt_free(checker->applied_op);
+  rt_free(checker->journal);
   rt_free(checker);
 }

@@ -262,13 +262,15 @@ static void learn_refs(struct sim_world *world, const struct sim_request *reques
 static void final_check(struct sim_world *world, const struct sim_request *request,
                         const struct hf_op *op)
 {
-  bool kept = hf_error_info(op->error)->status != 400;
+  if (hf_error_info(op->error)->status == 400)
+    sim_fail(world, "request %u is well-formed and was answered %s", request->number,
+             hf_error_info(op->error)->code);
   if (op->error == HF_OK && request->applied != 1)
     sim_fail(world, "request %u was acknowledged and is not durable", request->number);
   if (op->error != HF_OK && request->applied != 0)
     sim_fail(world, "request %u was refused (%s) and is there", request->number,
              hf_error_info(op->error)->code);
-  if (op->error != HF_OK && kept && request->group == 1u && request->refused != 1)
+  if (op->error != HF_OK && request->refused != 1)
     sim_fail(world, "the refusal of request %u (%s) is not durable", request->number,
              hf_error_info(op->error)->code);
   if (op->error == HF_OK && request->type == LEDGER_T_TRANSFER &&
@@ -286,8 +288,13 @@ static void request_final(struct sim_world *world, struct sim_request *request,
   struct sim_user *user = &world->users[request->user];
   if (count > 0 && entries[count - 1u].version > user->shown)
     user->shown = entries[count - 1u].version;
+  uint64_t told = 0;
+  for (size_t i = 0; i < count; i++)
+    told = sim_entry_mix(told, &entries[i]);
   final_check(world, request, op);
   if (request->answers++ > 0) {
+    if (request->told != told)
+      sim_fail(world, "request %u was answered by other entries than before", request->number);
     if (request->error != op->error || request->op_id != id)
       sim_fail(world, "request %u flipped: %s %llu, then %s %llu", request->number,
                hf_error_info(request->error)->code, (unsigned long long)request->op_id,
@@ -298,16 +305,22 @@ static void request_final(struct sim_world *world, struct sim_request *request,
   }
   request->error = op->error;
   request->op_id = id;
+  request->told = told;
   world->requests_final++;
   learn_refs(world, request);
 }
 
-/* All members of an atomic batch end alike: all applied, or none. */
+/* All members of an atomic batch end alike: all applied, or none, and then one of them is why. */
 static void group_final(struct sim_world *world, const struct sim_request *head)
 {
-  for (unsigned i = 1; i < head->group; i++)
+  unsigned reasons = 0;
+  for (unsigned i = 0; i < head->group; i++) {
+    reasons += head[i].error != HF_OK && head[i].error != HF_E_BATCH_ABORTED;
     if ((head[i].error == HF_OK) != (head->error == HF_OK))
       sim_fail(world, "atomic batch at request %u was done in part", head->number);
+  }
+  if (reasons != (head->error == HF_OK ? 0u : 1u))
+    sim_fail(world, "atomic batch at request %u was refused for %u reasons", head->number, reasons);
 }
 
 /* The key of a final request under another body: nothing but a conflict is an answer. */

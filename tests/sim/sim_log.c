@@ -113,6 +113,52 @@ void sim_log_commit(struct sim_world *world, const struct store_request *request
     unit_log(world, request->commit.units[i]);
 }
 
+static uint64_t mix(uint64_t mixed, uint64_t value)
+{
+  mixed = (mixed ^ value) * 0x9fb21c651e98df25ull;
+  return mixed ^ (mixed >> 29);
+}
+
+static uint64_t mix_amount(uint64_t mixed, hf_amount amount)
+{
+  return mix(mix(mixed, (uint64_t)amount), (uint64_t)(amount >> 64));
+}
+
+static uint64_t mix_text(uint64_t mixed, const void *bytes, size_t size)
+{
+  const struct hf_digest digest = hf_digest(bytes, size);
+  uint64_t first;
+  memcpy(&first, digest.bytes, sizeof first);
+  return mix(mixed, first);
+}
+
+uint64_t sim_entry_mix(uint64_t mixed, const struct ledger_entry *entry)
+{
+  const uint64_t plain[] = {entry->id,
+                            entry->user,
+                            entry->version,
+                            entry->type,
+                            entry->op_index,
+                            entry->op_count,
+                            entry->from,
+                            entry->to,
+                            entry->asset,
+                            (uint64_t)entry->effective_us,
+                            (uint64_t)entry->recorded_us,
+                            entry->ref,
+                            entry->counterparty,
+                            (uint64_t)entry->expires_us,
+                            entry->has_metadata};
+  for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+    mixed = mix(mixed, plain[i]);
+  mixed = mix_amount(mix_amount(mixed, entry->amount), entry->ref_left);
+  for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++)
+    mixed = mix_amount(mixed, entry->after.bucket[i]);
+  mixed = mix_text(mixed, entry->key.bytes, sizeof entry->key.bytes);
+  mixed = mix_text(mixed, entry->label, strlen(entry->label));
+  return mix_text(mixed, entry->actor, strlen(entry->actor));
+}
+
 void sim_log_deinit(struct sim_world *world)
 {
   for (unsigned i = 0; i < world->users_max; i++) {
