@@ -202,6 +202,8 @@ async function main() {
   try {
     if (process.getuid() === 0)
       for (const mebibytes of MEBIBYTES) disks.push(new Ballast(mebibytes));
+    else
+      console.log(`NOT TRIED without the right to mount: file systems of ${MEBIBYTES} MiB`);
     for (const disk of disks) await run(random, disk);
   } finally {
     for (const disk of disks) disk.remove();

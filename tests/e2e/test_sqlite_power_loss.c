@@ -2,7 +2,7 @@
  * it, at the opening, at the close. After each loss every acknowledged unit is there exactly once,
  * and the one that was not acknowledged is there whole or not at all.
  *
- * HOLDFAST_SEED repeats a run; a failure prints the seed.
+ * Each run has a seed of its own, which it prints; HOLDFAST_SEED repeats one.
  * ctest: timeout=300 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "adapters/store_sqlite/sqlite_engine.h"
+#include "holdfast/hash.h"
 #include "tests/support/failing_vfs.h"
 #include "tests/support/store_check.h"
 #include "tests/support/store_world.h"
@@ -25,6 +26,7 @@
 #define PARTITIONS (1u << PARTITION_BITS)
 #define USERS_MAX 48u
 #define COMMITS_MAX 12u
+#define SCRIPT_COMMITS 8u
 #define UNITS_MAX 40u
 
 struct storm {
@@ -32,6 +34,7 @@ struct storm {
   char folder[64], path[96];
   struct failing_vfs *vfs;
   struct store_world world;
+  unsigned commits;            /* of the next round; 0: drawn */
   unsigned losses, lost, kept; /* losses; unacknowledged commits that were gone, that were there */
 };
 
@@ -264,7 +267,7 @@ static void recover(struct storm *storm, struct store_request *request, struct m
 /* Commits until the power goes out, or a few times. */
 static void round_of_commits(struct storm *storm)
 {
-  uint64_t count = 1u + draw(storm, COMMITS_MAX);
+  uint64_t count = storm->commits > 0 ? storm->commits : 1u + draw(storm, COMMITS_MAX);
   for (uint64_t i = 0; i < count; i++) {
     struct memory memory;
     remember(storm, &memory);
@@ -312,49 +315,102 @@ static void one_round(struct storm *storm)
   check_all(storm);
 }
 
+/* Some commits, a close, an opening: what the power that goes out in one of its calls leaves. */
+static void one_script(struct storm *storm)
+{
+  storm->commits = SCRIPT_COMMITS;
+  round_of_commits(storm);
+  storm->commits = 0;
+  if (!failing_vfs_is_cut(storm->vfs) && storm->losses == 0) {
+    close_engine(storm);
+    if (open_engine(storm) == HF_OK && failing_vfs_is_cut(storm->vfs))
+      close_engine(storm);
+  }
+  failing_vfs_cut(storm->vfs, 0, false);
+  if (failing_vfs_is_cut(storm->vfs))
+    recover(storm, NULL, NULL);
+  check_all(storm);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
 static uint64_t seed_of_run(void)
 {
   const char *text = getenv("HOLDFAST_SEED");
-  return text != NULL ? strtoull(text, NULL, 10) : 20251121u;
+  uint32_t fresh;
+  hf_random_bytes(&fresh, sizeof(fresh));
+  return text != NULL ? strtoull(text, NULL, 10) : fresh;
+}
+
+static void storm_begin(struct storm *storm, uint64_t seed)
+{
+  const char *base = getenv("TMPDIR");
+  *storm = (struct storm){.seed = seed, .random = seed * 2u + 1u};
+  (void)snprintf(storm->folder, sizeof(storm->folder), "%.30s/holdfast-power-XXXXXX",
+                 base != NULL ? base : "/tmp");
+  assert_non_null(mkdtemp(storm->folder));
+  (void)snprintf(storm->path, sizeof(storm->path), "%s/store.db", storm->folder);
+  storm->vfs = failing_vfs_new(storm->seed);
+  open_surely(storm);
+  world_init(&storm->world, storm->world.engine);
+}
+
+static void storm_end(struct storm *storm)
+{
+  static const char *const files[] = {"store.db", "store.db-journal", "store.db-wal",
+                                      "store.db.lock"};
+  close_engine(storm);
+  world_deinit(&storm->world);
+  failing_vfs_free(storm->vfs);
+  for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/%s", storm->folder, files[i]);
+    (void)unlink(path);
+  }
+  assert_int_equal(rmdir(storm->folder), 0);
 }
 
 static void test_power_loss_when_at_any_write_then_acknowledged_units_are_there_once(void **state)
 {
-  const char *base = getenv("TMPDIR");
-  struct storm storm = {.seed = seed_of_run()};
+  struct storm storm;
   (void)state;
-  storm.random = storm.seed * 2u + 1u;
+  storm_begin(&storm, seed_of_run());
   print_message("seed %llu\n", (unsigned long long)storm.seed);
-  (void)snprintf(storm.folder, sizeof(storm.folder), "%.30s/holdfast-power-XXXXXX",
-                 base != NULL ? base : "/tmp");
-  assert_non_null(mkdtemp(storm.folder));
-  (void)snprintf(storm.path, sizeof(storm.path), "%s/store.db", storm.folder);
-  storm.vfs = failing_vfs_new(storm.seed);
-  open_surely(&storm);
-  world_init(&storm.world, storm.world.engine);
   for (unsigned i = 0; i < ROUNDS; i++)
     one_round(&storm);
   print_message("%u losses; unacknowledged commits: %u gone, %u there\n", storm.losses, storm.lost,
                 storm.kept);
   assert_true(storm.losses >= ROUNDS / 2u);
   assert_true(storm.lost + storm.kept > 0);
-  close_engine(&storm);
-  world_deinit(&storm.world);
-  failing_vfs_free(storm.vfs);
-  static const char *const files[] = {"store.db", "store.db-journal", "store.db-wal",
-                                      "store.db.lock"};
-  for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-    char path[128];
-    (void)snprintf(path, sizeof(path), "%s/%s", storm.folder, files[i]);
-    (void)unlink(path);
+  storm_end(&storm);
+}
+
+/* The same script again and again, until the power lasts to its end. */
+static void test_power_loss_when_at_each_write_of_a_script_then_the_same(void **state)
+{
+  const uint64_t seed = seed_of_run();
+  unsigned losses = 1, nth = 0, lost = 0, kept = 0;
+  (void)state;
+  print_message("seed %llu\n", (unsigned long long)seed);
+  while (losses > 0) {
+    struct storm storm;
+    storm_begin(&storm, seed);
+    failing_vfs_cut(storm.vfs, ++nth, false);
+    one_script(&storm);
+    losses = storm.losses;
+    lost += storm.lost;
+    kept += storm.kept;
+    storm_end(&storm);
   }
-  assert_int_equal(rmdir(storm.folder), 0);
+  print_message("%u calls; unacknowledged commits: %u gone, %u there\n", nth - 1u, lost, kept);
+  assert_true(nth > SCRIPT_COMMITS && lost + kept > 0);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_power_loss_when_at_any_write_then_acknowledged_units_are_there_once),
+    cmocka_unit_test(test_power_loss_when_at_each_write_of_a_script_then_the_same),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,16 @@ class Load {
     return body;
   }
 
+  // Some say what they are for, some what must not have changed meanwhile.
+  decorate(body) {
+    const { random } = this;
+    if (body.atomic) return body;
+    if (random(4) === 0) body.metadata = { order: random(1000), note: 'über "alles"' };
+    if (random(8) === 0) body.reason = `load ${random(100)}`;
+    if (random(8) === 0) body.if_version = this.told.get(body.user_id) ?? 0;
+    return body;
+  }
+
   // False: not an outcome, to be tried again. Throws what request() throws.
   async send(server, op) {
     const reply = await this.request(server, 'POST', '/v1/ops',
@@ -126,6 +136,11 @@ class Load {
   }
 
   learn(op, reply) {
+    const { metadata = null, if_version: version } = op.body;
+    const [first] = reply.entries;
+    assert.deepStrictEqual(first.metadata ?? null, metadata, `metadata of ${op.key}`);
+    if (version !== undefined)
+      assert.strictEqual(first.version, version + 1, `if_version of ${op.key}`);
     if (op.body.type === 'hold')
       this.holds.push({ user_id: op.body.user_id, hold_id: reply.hold_id });
     this.saw(op.body.user_id, reply.version, reply.balances[ASSET]);
@@ -176,7 +191,7 @@ class Load {
         if (random(4) === 0) await this.read(server);
         else {
           const old = ops.length > 0 && random(20) === 0 ? ops[random(ops.length)] : null;
-          const op = old || { key: `${this.name}-${ops.length}`, body: this.draw() };
+          const op = old || { key: `${this.name}-${ops.length}`, body: this.decorate(this.draw()) };
           if (!old) ops.push(op);
           if (!await this.send(server, op)) await pause(5 + random(20));
         }
@@ -328,6 +343,8 @@ class Load {
       assert.ok(told, `${at}: an entry that nobody was told of: ${JSON.stringify(entry)}`);
       for (const field of ['op_id', 'type', 'from', 'to', 'amount', 'hash', 'seq', 'user_id'])
         assert.strictEqual(entry[field], told[field], `${at}: ${field}`);
+      for (const field of ['metadata', 'reason'])
+        assert.deepStrictEqual(entry[field], told[field], `${at}: ${field}`);
       promised.delete(entry.id);
     }
     const seen = this.seen.get(at);
