@@ -59,6 +59,8 @@ struct driver_sim {
   struct sim_pool *pools;
   unsigned pools_count;
   uint64_t trace;
+  uint64_t asks;                      /* that were made so far */
+  uint64_t refuse_from, refuse_until; /* of those the ones that find no room */
 };
 
 static struct driver_sim *of(struct rt_driver *self)
@@ -294,6 +296,10 @@ static bool sim_work(struct rt_driver *self, unsigned pool, uint64_t key, void (
 static bool sim_buggify(struct rt_driver *self, unsigned loop, uint32_t site)
 {
   struct driver_sim *sim = of(self);
+  if (site == RT_SITE_ASK_REFUSED) { /* not by lot: a test says which */
+    sim->asks++;
+    return sim->asks >= sim->refuse_from && sim->asks < sim->refuse_until;
+  }
   uint64_t lot = mix(sim->config.seed ^ mix(site + 0x9E3779B97F4A7C15ull)) % 100;
   return lot < sim->config.buggify_percent &&
          draw(sim, (unsigned)STREAM_SITES + loop) % 100 < FIRE_PERCENT;
@@ -372,6 +378,20 @@ void driver_sim_crash(struct rt_driver *driver, rt *runtime)
   }
   forget_runtime(sim);
   runtime_free(runtime);
+}
+
+void driver_sim_refuse_asks(struct rt_driver *driver, uint64_t first, uint64_t count)
+{
+  struct driver_sim *sim = of(driver);
+  CHECK(first > 0);
+  sim->refuse_from = sim->asks + first;
+  sim->refuse_until = sim->refuse_from + count;
+}
+
+bool driver_sim_asks_refused(const struct rt_driver *driver)
+{
+  const struct driver_sim *sim = (const struct driver_sim *)(const void *)driver;
+  return sim->asks + 1u >= sim->refuse_until;
 }
 
 uint64_t driver_sim_now_us(const struct rt_driver *driver)

@@ -208,7 +208,8 @@ rt_status rt_ask(rt_ctx *ctx, rt_id to, uint16_t op, const void *payload, size_t
   CHECK((ctx->runtime->kinds[self->kind].may_ask[kind / 64] >> (kind % 64) & 1) != 0);
   bool no_credit = ctx->entered && ctx->credits_used >= config->credits;
   rt_env *env = NULL;
-  if (!no_credit && ctx->asks_out < config->overflow_max) {
+  if (!no_credit && ctx->asks_out < config->overflow_max &&
+      !site_fires(ctx, RT_SITE_ASK_REFUSED)) {
     env = slot_for(ctx, to, false);
   }
   if (env == NULL) {

@@ -465,9 +465,8 @@ static rt_status names_handle(rt_ctx *ctx, void *state, const rt_env *env)
   case HF_RESERVE_DONE:
     elsewhere_done(ctx, names, env->payload.p.ptr);
     break;
-  case RT_OP_DOWN:
-  case RT_OP_OVERLOADED:
-  case RT_OP_EXPIRED: {
+  case RT_OP_DOWN: /* the runtime's end; no ask of this actor has a deadline that could pass */
+  case RT_OP_OVERLOADED: {
     struct hf_create *create = env->payload.p.ptr;
     create->error = hf_echo_error(env->op, true);
     elsewhere_done(ctx, names, create);

@@ -109,9 +109,8 @@ static rt_status sweep_handle(rt_ctx *ctx, void *state, const rt_env *env)
     round_read(ctx, sweep, env->payload.p.ptr);
     break;
   case HF_PEEK_DONE:
-  case RT_OP_DOWN:
+  case RT_OP_DOWN: /* the runtime's end; no ask of this actor has a deadline that could pass */
   case RT_OP_OVERLOADED:
-  case RT_OP_EXPIRED:
     rt_free(env->payload.p.ptr);
     CHECK(sweep->peeks > 0);
     if (--sweep->peeks == 0)

@@ -349,9 +349,8 @@ static rt_status transit_handle(rt_ctx *ctx, void *state, const rt_env *env)
   case HF_DONE:
     transit_done(ctx, transit, env->payload.p.ptr);
     break;
-  case RT_OP_DOWN:
-  case RT_OP_OVERLOADED:
-  case RT_OP_EXPIRED: {
+  case RT_OP_DOWN: /* the runtime's end; no ask of this actor has a deadline that could pass */
+  case RT_OP_OVERLOADED: {
     struct hf_op *op = env->payload.p.ptr;
     op->error = HF_E_UNAVAILABLE;
     transit_done(ctx, transit, op);

@@ -25,10 +25,12 @@ void user_move(rt_ctx *ctx, struct user_actor *user, enum user_state state)
   bool was_open = user->state == USER_READY || user->state == USER_COLD;
   bool is_open = state == USER_READY || state == USER_COLD;
   user->state = (uint8_t)state;
-  if (was_open && !is_open)
+  if (was_open) {
+    CHECK(!is_open); /* no move leads from one open state to the other */
     rt_close_gate(ctx);
-  else if (!was_open && is_open)
+  } else if (is_open) {
     rt_open_gate(ctx);
+  }
 }
 
 int64_t user_wall_us(const rt_ctx *ctx)

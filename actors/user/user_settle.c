@@ -106,10 +106,11 @@ static void op_fold(rt_ctx *ctx, struct user_actor *user, const struct hf_op *op
     const struct ledger_entry *entry = &op->unit.entries[i];
     const char *wrong = ledger_fold(&user->committed, entry, bits, false);
     CHECK(wrong == NULL);
+    CHECK(user->work->staged != NULL); /* dropped once nothing is pending, after this */
     bool names = entry->type == LEDGER_T_HOLD || entry->type == LEDGER_T_BLOCK ||
                  entry->type == LEDGER_T_CREDIT;
     /* A hold or block that was staged without an id gets it, so that the next op finds it. */
-    if (names && user->work->staged != NULL)
+    if (names)
       ledger_user_name(user->work->staged, entry->version, ledger_entry_op(entry, bits));
   }
 }

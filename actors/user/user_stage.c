@@ -219,7 +219,8 @@ static void group_refuse(rt_ctx *ctx, struct user_actor *user, struct hf_op *hea
     op->error = op == refused ? why : HF_E_BATCH_ABORTED;
     command_complete(ctx, op);
     unit_reset(ctx, user, op);
-    if (op->has_key && is_outcome(why))
+    CHECK(op->has_key); /* a member without one is malformed */
+    if (is_outcome(why))
       outcome_set(op, user, op->error);
   }
 }

@@ -102,6 +102,8 @@ static void store_execute(struct store_engine *engine, struct store_request *req
     catalog_read(fixture, request);
   else
     fixture->inner->ops->execute(fixture->inner, request);
+  if (fixture->spoil != NULL)
+    fixture->spoil(fixture, request);
 }
 
 static enum fixture_fate next_fate(struct fixture *fixture)
@@ -155,6 +157,15 @@ void fixture_fate(struct fixture *fixture, enum fixture_fate fate)
 }
 
 /* ---- up and down ----------------------------------------------------------------------------- */
+
+static void log_line(void *arg, int level, const char *component, const char *text)
+{
+  struct fixture *fixture = arg;
+  (void)level;
+  (void)component;
+  fixture->logged++;
+  (void)snprintf(fixture->logline, sizeof fixture->logline, "%s", text);
+}
 
 static void loop_start(void *arg, rt_ctx *ctx)
 {
@@ -235,6 +246,8 @@ struct fixture *fixture_new(struct fixture_config config)
     .queue_units_max = 65536,
     .op_timeout_us = 10000000,
     .sweep_every_us = config.sweep_every_us,
+    .log = log_line,
+    .log_arg = fixture,
   };
   struct driver_sim_config driver = {
     .seed = config.seed == 0 ? 1 : config.seed,

@@ -62,6 +62,11 @@ struct fixture {
   unsigned broken_status; /* how: enum store_status; STORE_OK: all open */
   unsigned assets_hidden; /* so many of the last assets no read of the catalogue tells */
   bool assets_torn;       /* nor the first one */
+  /* Sees each read that the engine has answered, and may change what it says. */
+  void (*spoil)(struct fixture *fixture, struct store_request *request);
+  hf_id spoiled;    /* whose */
+  unsigned logged;  /* lines */
+  char logline[96]; /* the last one's text */
   uint64_t commits;
   uint64_t reads[STORE_LEASE + 1u]; /* by kind */
 };

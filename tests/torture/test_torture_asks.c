@@ -1,0 +1,80 @@
+/* The n-th ask between actors finds no room, for n in steps through a session, alone and with those
+ * behind it. Who made it does what is to be done then: every request is answered once, what was
+ * told holds, and the books are those of a session in which there was room.
+ * ctest: timeout=300 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "holdfast/check.h"
+#include "tests/torture/session.h"
+
+#define STEPS 120u /* into which the session is cut */
+#define SESSION_ASKS 400u
+
+/* Returns false when the session makes fewer asks than `first`. */
+static bool run(uint64_t first, uint64_t count, const struct session_result *expected)
+{
+  struct fixture *fixture = fixture_new(SESSION_CONFIG(first));
+  struct session session;
+  driver_sim_refuse_asks(fixture->driver, first, count);
+  session_run(&session, fixture, "t");
+  bool struck = driver_sim_asks_refused(fixture->driver);
+  driver_sim_refuse_asks(fixture->driver, 1, 0);
+  struct session_result result = session_look(&session);
+  session_compare(&result, expected);
+  session_repeat(&session, "t");
+  result = session_look(&session);
+  session_compare(&result, expected);
+  fixture_free(fixture);
+  return struck;
+}
+
+static struct session_result reference(void)
+{
+  struct fixture *fixture = fixture_new(SESSION_CONFIG(1));
+  struct session session;
+  session_run(&session, fixture, "t");
+  assert_int_equal(session.repeats, 0);
+  struct session_result result = session_look(&session);
+  fixture_free(fixture);
+  return result;
+}
+
+/* HF_SEED moves the steps. */
+static void each_ask(uint64_t count)
+{
+  const char *text = getenv("HF_SEED");
+  struct session_result expected = reference();
+  uint64_t first = 1u + (text == NULL ? 0 : strtoull(text, NULL, 10) % (SESSION_ASKS / STEPS));
+  unsigned runs = 0;
+  for (; run(first, count, &expected); first += SESSION_ASKS / STEPS)
+    runs++;
+  print_message("%u sessions; %u asks in a row find no room; HF_SEED=%s\n", runs, (unsigned)count,
+                text == NULL ? "0" : text);
+  assert_true(runs > STEPS / 2u); /* or the session is not what it was */
+}
+
+static void test_ask_when_the_nth_finds_no_room_then_all_is_answered_and_adds_up(void **state)
+{
+  (void)state;
+  each_ask(1);
+}
+
+static void test_ask_when_some_in_a_row_find_no_room_then_all_is_answered_and_adds_up(void **state)
+{
+  (void)state;
+  each_ask(9);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_ask_when_the_nth_finds_no_room_then_all_is_answered_and_adds_up),
+    cmocka_unit_test(test_ask_when_some_in_a_row_find_no_room_then_all_is_answered_and_adds_up),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
