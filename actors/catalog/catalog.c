@@ -4,8 +4,8 @@
  *   change asked of the home is written through the store, learnt by every loop and node, and then
  *   answered.
  * Ways to fail: the store does not answer (the first read is tried again; a change gets 503); a
- *   change may have happened (the catalogue is read again before the change is judged again, so
- *   that no loop ever uses what another one does not know); another node was the home before (on a
+ *   change may have happened (the catalogue is read again before the change is judged again, and
+ *   by every loop if it is not acknowledged even so); another node was the home before (on a
  *   shared store each change is judged on a catalogue that is read for it); the database went back
  *   (a read that tells less than memory, with nothing learnt since it began, replaces it); asset
  *   numbers with a gap (the read fails).
@@ -44,6 +44,7 @@ struct catalog_actor {
   bool learnt;     /* a change was learnt while reading: that read may know less than memory */
   bool in_doubt;   /* the first change may have happened: it goes on when it has been read */
   bool torn;       /* the last read had a gap: that was logged */
+  bool untold;     /* another loop may know less than this one and was not told to read */
   struct learner *learners;
 };
 
@@ -215,6 +216,20 @@ static void read_start(rt_ctx *ctx, struct catalog_actor *actor)
     store_request_free(request);
     read_later(ctx, actor);
   }
+}
+
+/* The other loops read as well: what a change that was not acknowledged has left in the store,
+ * this loop is about to know, or does. */
+static void others_read(rt_ctx *ctx, struct catalog_actor *actor)
+{
+  uint64_t none = 0;
+  actor->untold = false;
+  for (unsigned i = 0; i < rt_loop_count(ctx); i++)
+    if (i != rt_loop_index(ctx) && rt_tell(ctx, hf_loop_actor(HF_KIND_CATALOG, i), HF_STALE, &none,
+                                           sizeof none) != RT_OK)
+      actor->untold = true;
+  if (actor->untold)
+    read_later(ctx, actor);
 }
 
 /* The first change goes on when a read that begins from now on is done. */
@@ -429,6 +444,10 @@ static void tell_all(rt_ctx *ctx, struct catalog_actor *actor, struct hf_catalog
   for (unsigned i = 0; i < cluster->nodes_count && hf_setup_of(ctx)->link != NULL; i++)
     if (peer_tell_stale(ctx, cluster->nodes[i].id, change, until_us) == RT_OK)
       change->learning++;
+    else
+      change->error = HF_E_OVERLOADED;
+  if (change->error != HF_OK)
+    others_read(ctx, actor);
   change_learnt(ctx, actor);
 }
 
@@ -481,6 +500,7 @@ static void change_settled(rt_ctx *ctx, struct catalog_actor *actor, struct stor
   if (unit->status != STORE_OK) {
     change_end(ctx, actor, unit->status == STORE_UNKNOWN ? HF_E_UNKNOWN_OUTCOME : HF_E_UNAVAILABLE);
     read_start(ctx, actor); /* it may be there after all */
+    others_read(ctx, actor);
     change_start(ctx, actor);
     return;
   }
@@ -559,6 +579,8 @@ static rt_status catalog_handle(rt_ctx *ctx, void *state, const rt_env *env)
   case RT_OP_TIMER:
     actor->retrying = false;
     read_start(ctx, actor);
+    if (actor->untold)
+      others_read(ctx, actor);
     break;
   case HF_OPENED:
   case HF_STALE:

@@ -59,7 +59,8 @@
   X(RELEASED, "store", "keeper", "reply", "uint64_t", "nothing of the partition is under way")     \
   X(LOST, "store", "keeper", "tell", "uint64_t", "another writer was in the partition")            \
   X(PLACES, "keeper", "keeper", "tell", "struct keeper_places *", "what the heartbeat told")       \
-  X(STALE, "keeper, front, user", "catalog", "tell", "uint64_t", "assets or keys changed")         \
+  X(STALE, "keeper, front, user, catalog", "catalog", "tell", "uint64_t",                          \
+    "assets or keys changed")                                                                      \
   X(FORWARD, "front, transit, names, catalog", "peer", "carried ask", "struct peer_forward",       \
     "an ask whose partition another node has")                                                     \
   X(LINK_FRAME, "link", "peer", "tell", "struct link_frame *", "bytes of another node")            \

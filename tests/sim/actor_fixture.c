@@ -26,14 +26,28 @@ static struct fixture *fixture_of(const rt_ctx *ctx)
   return rt_local(ctx, HF_LOCAL_FRONT);
 }
 
+/* What the runtime answers says nothing in the payload: the front door does. */
+static void ask_answer(struct fixture_ask *ask, uint16_t reply)
+{
+  enum hf_error echo = hf_echo_error(reply, true);
+  ask->answered = true;
+  ask->reply = reply;
+  if (echo == HF_OK)
+    return;
+  if (ask->op == HF_CREATE)
+    ((struct hf_create *)ask->payload)->error = echo;
+  else if (ask->op == HF_ASSET)
+    ((struct hf_catalog_change *)ask->payload)->error = echo;
+  else if (ask->op == HF_PEEK || ask->op == HF_SET_STATUS)
+    ((struct hf_peek *)ask->payload)->error = echo;
+}
+
 static void front_send(rt_ctx *ctx, struct post *post)
 {
   struct fixture_ask *ask = post->ask;
   if (rt_ask(ctx, post->to, ask->op, &ask->payload, sizeof ask->payload, 0,
-             hf_corr(ask->payload)) != RT_OK) {
-    ask->reply = RT_OP_OVERLOADED;
-    ask->answered = true;
-  }
+             hf_corr(ask->payload)) != RT_OK)
+    ask_answer(ask, RT_OP_OVERLOADED);
   rt_free(post);
 }
 
@@ -44,8 +58,7 @@ static void front_answered(struct fixture *fixture, const rt_env *env)
     if (ask->payload != env->payload.p.ptr)
       continue;
     CHECK(!ask->answered); /* one answer each */
-    ask->answered = true;
-    ask->reply = env->op;
+    ask_answer(ask, env->op);
     return;
   }
   CHECK(!"an answer to nothing");
@@ -312,6 +325,11 @@ void fixture_crash(struct fixture *fixture)
 uint64_t fixture_now_us(const struct fixture *fixture)
 {
   return driver_sim_now_us(fixture->driver);
+}
+
+int64_t fixture_wall_us(const struct fixture *fixture)
+{
+  return (int64_t)(START_WALL_US + fixture_now_us(fixture));
 }
 
 void fixture_step(struct fixture *fixture)

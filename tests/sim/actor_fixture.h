@@ -80,6 +80,7 @@ void fixture_fate(struct fixture *fixture, enum fixture_fate fate);
 
 /* Virtual time. */
 uint64_t fixture_now_us(const struct fixture *fixture);
+int64_t fixture_wall_us(const struct fixture *fixture);
 void fixture_run(struct fixture *fixture, uint64_t us);
 /* One event; CHECKs that there is one. */
 void fixture_step(struct fixture *fixture);

@@ -393,6 +393,51 @@ static void test_hold_when_expired_and_its_user_asleep_then_released_by_the_swee
   fixture_free(fixture);
 }
 
+static int64_t expires_us(struct fixture *fixture, hf_id hold)
+{
+  struct store_request *request = store_request_new(STORE_GET_HOLD);
+  request->get_hold.id = hold;
+  fixture_read(fixture, request);
+  assert_int_equal(request->status, STORE_OK);
+  int64_t at_us = request->get_hold.out.expires_us;
+  store_request_free(request);
+  return at_us;
+}
+
+static void run_to_wall(struct fixture *fixture, int64_t wall_us)
+{
+  assert_true(wall_us >= fixture_wall_us(fixture));
+  fixture_run(fixture, (uint64_t)(wall_us - fixture_wall_us(fixture)));
+}
+
+/* The hold is captured in time, behind a commit that is slow, and its time passes before that is
+ * durable: the journal has it open still, and it will not expire. */
+static void test_hold_when_its_capture_is_under_way_at_its_expiry_then_told_resolved(void **state)
+{
+  unsigned waited = 0;
+  (void)state;
+  for (uint64_t seed = 1; seed <= 24; seed++) {
+    struct fixture *fixture =
+      fixture_new((struct fixture_config){.job_us_max = 4000, .seed = seed});
+    hf_id user = fixture_user(fixture, "a");
+    must(fixture, OP(GRANT, 1000));
+    hf_id hold = hold_for(fixture, user, 600, 1);
+    int64_t end_us = expires_us(fixture, hold);
+    run_to_wall(fixture, end_us - 1200);
+    struct fixture_ask *slow = fixture_submit(fixture, 0, OP(GRANT, 1));
+    run_to_wall(fixture, end_us - 700);
+    struct fixture_ask *capture = fixture_submit(fixture, 0, REF(CAPTURE, hold, 600));
+    run_to_wall(fixture, end_us + 100);
+    struct outcome late = fixture_do(fixture, REF(CAPTURE, hold, 600));
+    assert_string_equal(hf_error_info(late.error)->code, "hold_resolved");
+    assert_int_equal(fixture_outcome(fixture, slow).error, HF_OK);
+    assert_int_equal(fixture_outcome(fixture, capture).error, HF_OK);
+    waited += fixture->reads[STORE_GET_HOLD] > 1u;
+    fixture_free(fixture);
+  }
+  assert_true(waited > 0); /* the look-up came before the capture's commit */
+}
+
 /* The release fails again and again: a reader is told so, and does not wait for ever. */
 static void test_balance_when_an_expiry_cannot_commit_then_the_reader_is_answered(void **state)
 {
@@ -432,6 +477,7 @@ int main(void)
     cmocka_unit_test(test_deadline_when_passed_after_judging_then_applied),
     cmocka_unit_test(test_hold_when_expired_then_released_on_touch),
     cmocka_unit_test(test_hold_when_expired_and_its_user_asleep_then_released_by_the_sweep),
+    cmocka_unit_test(test_hold_when_its_capture_is_under_way_at_its_expiry_then_told_resolved),
     cmocka_unit_test(test_balance_when_an_expiry_cannot_commit_then_the_reader_is_answered),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
