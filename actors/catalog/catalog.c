@@ -225,8 +225,8 @@ static void others_read(rt_ctx *ctx, struct catalog_actor *actor)
   uint64_t none = 0;
   actor->untold = false;
   for (unsigned i = 0; i < rt_loop_count(ctx); i++)
-    if (i != rt_loop_index(ctx) && rt_tell(ctx, hf_loop_actor(HF_KIND_CATALOG, i), HF_STALE, &none,
-                                           sizeof none) != RT_OK)
+    if (i != rt_loop_index(ctx) &&
+        rt_tell(ctx, hf_loop_actor(HF_KIND_CATALOG, i), HF_STALE, &none, sizeof none) != RT_OK)
       actor->untold = true;
   if (actor->untold)
     read_later(ctx, actor);

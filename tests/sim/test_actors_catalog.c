@@ -130,8 +130,7 @@ static void test_key_when_its_outcome_stays_unknown_then_all_loops_know_what_is_
   static const enum fixture_fate second[] = {FATE_UNKNOWN_DONE, FATE_UNKNOWN_LOST};
   (void)state;
   for (unsigned i = 0; i < 2; i++) {
-    struct fixture *fixture =
-      fixture_new((struct fixture_config){.loops = 4, .partition_bits = 3});
+    struct fixture *fixture = fixture_new((struct fixture_config){.loops = 4, .partition_bits = 3});
     fixture_fate(fixture, first[i]);
     fixture_fate(fixture, second[i]);
     enum hf_error error = apply(fixture, key_change(CATALOG_ADD_KEY, "key"));

@@ -19,8 +19,7 @@ static struct outcome must(struct fixture *fixture, struct hf_op *op)
 }
 
 #define OP(type, amount, key) fixture_op(fixture, user, LEDGER_T_##type, amount, key)
-#define REF(type, ref, amount, key)                                                                \
-  fixture_op_ref(fixture, user, LEDGER_T_##type, ref, amount, key)
+#define REF(type, ref, amount, key) fixture_op_ref(fixture, user, LEDGER_T_##type, ref, amount, key)
 
 static rt_id actor_of(const struct fixture *fixture, hf_id user)
 {
@@ -34,7 +33,8 @@ static struct fixture_ask *send_view(struct fixture *fixture, hf_id user)
   return fixture_send(fixture, 0, actor_of(fixture, user), HF_BALANCES, view);
 }
 
-static enum hf_error take_view(struct fixture *fixture, struct fixture_ask *ask, unsigned *ret_count)
+static enum hf_error take_view(struct fixture *fixture, struct fixture_ask *ask,
+                               unsigned *ret_count)
 {
   struct hf_view *view = fixture_take(fixture, ask);
   enum hf_error error = view->error;
@@ -117,8 +117,7 @@ static void test_op_when_it_has_metadata_then_the_journal_has_it_and_a_replay_te
     memset(op->salt, 7, sizeof op->salt);
     op->metadata = (struct store_text){kept, sizeof json - 1u};
     op->command.has_metadata = true;
-    op->command.metadata_hash =
-      hf_sha256_pair(op->salt, sizeof op->salt, kept, sizeof json - 1u);
+    op->command.metadata_hash = hf_sha256_pair(op->salt, sizeof op->salt, kept, sizeof json - 1u);
     op = fixture_take(fixture, fixture_submit(fixture, 0, op));
     assert_int_equal(op->error, HF_OK);
     assert_int_equal(op->replayed, i == 1);
@@ -309,7 +308,8 @@ static void test_key_when_the_journal_has_forgotten_it_then_the_commit_decides(v
 
 /* Another writer was in the partition while an op is under way: who comes then is shown what is
  * read after both. */
-static void test_reader_when_the_tenure_moves_during_an_op_then_shown_what_is_read_anew(void **state)
+static void test_reader_when_the_tenure_moves_during_an_op_then_shown_what_is_read_anew(
+  void **state)
 {
   struct fixture *fixture = fixture_new((struct fixture_config){.loops = 1});
   hf_id user = fixture_user(fixture, "a");

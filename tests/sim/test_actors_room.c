@@ -103,8 +103,8 @@ static void check_create(unsigned commits, enum hf_error error)
 static void test_create_when_there_is_no_room_then_refused_and_one_user_in_the_end(void **state)
 {
   (void)state;
-  check_create(0, HF_E_OVERLOADED); /* the key cannot be reserved */
-  check_create(1, HF_E_OVERLOADED); /* the external id's home cannot be asked */
+  check_create(0, HF_E_OVERLOADED);      /* the key cannot be reserved */
+  check_create(1, HF_E_OVERLOADED);      /* the external id's home cannot be asked */
   check_create(2, HF_E_UNKNOWN_OUTCOME); /* the user is made; the key cannot be confirmed */
 }
 
@@ -216,8 +216,7 @@ static enum hf_error touch(struct fixture *fixture, hf_id user, enum touch how)
     return ask_view(fixture, user);
   if (how == TOUCH_OP)
     return ask_again(fixture, user, LEDGER_T_SPEND, 1);
-  return take_peek(fixture,
-                   send_peek(fixture, user, how == TOUCH_PEEK ? HF_PEEK : HF_SET_STATUS));
+  return take_peek(fixture, send_peek(fixture, user, how == TOUCH_PEEK ? HF_PEEK : HF_SET_STATUS));
 }
 
 /* Whoever touches the user comes behind the release of an expired hold, which finds no room. */
