@@ -59,8 +59,10 @@ struct driver_sim {
   struct sim_pool *pools;
   unsigned pools_count;
   uint64_t trace;
-  uint64_t asks;                      /* that were made so far */
-  uint64_t refuse_from, refuse_until; /* of those the ones that find no room */
+  struct sim_sends {
+    uint64_t count;       /* so far */
+    uint64_t from, until; /* these find no room */
+  } sends[2];             /* by enum driver_sim_sends */
 };
 
 static struct driver_sim *of(struct rt_driver *self)
@@ -296,9 +298,10 @@ static bool sim_work(struct rt_driver *self, unsigned pool, uint64_t key, void (
 static bool sim_buggify(struct rt_driver *self, unsigned loop, uint32_t site)
 {
   struct driver_sim *sim = of(self);
-  if (site == RT_SITE_ASK_REFUSED) { /* not by lot: a test says which */
-    sim->asks++;
-    return sim->asks >= sim->refuse_from && sim->asks < sim->refuse_until;
+  if (site == RT_SITE_ASK_REFUSED || site == RT_SITE_TELL_REFUSED) {
+    struct sim_sends *sends = &sim->sends[site - RT_SITE_ASK_REFUSED];
+    sends->count++;
+    return sends->count >= sends->from && sends->count < sends->until;
   }
   uint64_t lot = mix(sim->config.seed ^ mix(site + 0x9E3779B97F4A7C15ull)) % 100;
   return lot < sim->config.buggify_percent &&
@@ -380,18 +383,19 @@ void driver_sim_crash(struct rt_driver *driver, rt *runtime)
   runtime_free(runtime);
 }
 
-void driver_sim_refuse_asks(struct rt_driver *driver, uint64_t first, uint64_t count)
+void driver_sim_refuse(struct rt_driver *driver, enum driver_sim_sends which, uint64_t first,
+                       uint64_t count)
 {
-  struct driver_sim *sim = of(driver);
+  struct sim_sends *sends = &of(driver)->sends[which];
   CHECK(first > 0);
-  sim->refuse_from = sim->asks + first;
-  sim->refuse_until = sim->refuse_from + count;
+  sends->from = sends->count + first;
+  sends->until = sends->from + count;
 }
 
-bool driver_sim_asks_refused(const struct rt_driver *driver)
+bool driver_sim_refused(const struct rt_driver *driver, enum driver_sim_sends which)
 {
   const struct driver_sim *sim = (const struct driver_sim *)(const void *)driver;
-  return sim->asks + 1u >= sim->refuse_until;
+  return sim->sends[which].count + 1u >= sim->sends[which].until;
 }
 
 uint64_t driver_sim_now_us(const struct rt_driver *driver)

@@ -46,7 +46,8 @@ enum {
   RT_SITE_STASH_FULL,             /* an ask finds the stash full */
   RT_SITE_TIMERS_LATE,            /* due timers fire one turn later */
   RT_SITE_JOB_REFUSED,            /* a pool says that it is full */
-  RT_SITE_ASK_REFUSED,            /* an ask finds no room */
+  RT_SITE_ASK_REFUSED,            /* an ask finds no room; not by lot, but when a test says so */
+  RT_SITE_TELL_REFUSED,           /* a tell, likewise */
 };
 
 /* ---- a loop ---------------------------------------------------------------------------------- */

@@ -180,7 +180,7 @@ void send_reply(rt_ctx *ctx, rt_id from, rt_id to, uint32_t corr, uint16_t op, c
 rt_status rt_tell(rt_ctx *ctx, rt_id to, uint16_t op, const void *payload, size_t size)
 {
   CHECK(ctx->self != NULL && is_address(ctx->runtime, to));
-  rt_env *env = slot_for(ctx, to, false);
+  rt_env *env = site_fires(ctx, RT_SITE_TELL_REFUSED) ? NULL : slot_for(ctx, to, false);
   if (env == NULL) {
     own_add(ctx, OWN_REFUSED, 1);
     return RT_AGAIN;
@@ -208,8 +208,7 @@ rt_status rt_ask(rt_ctx *ctx, rt_id to, uint16_t op, const void *payload, size_t
   CHECK((ctx->runtime->kinds[self->kind].may_ask[kind / 64] >> (kind % 64) & 1) != 0);
   bool no_credit = ctx->entered && ctx->credits_used >= config->credits;
   rt_env *env = NULL;
-  if (!no_credit && ctx->asks_out < config->overflow_max &&
-      !site_fires(ctx, RT_SITE_ASK_REFUSED)) {
+  if (!no_credit && ctx->asks_out < config->overflow_max && !site_fires(ctx, RT_SITE_ASK_REFUSED)) {
     env = slot_for(ctx, to, false);
   }
   if (env == NULL) {

@@ -74,11 +74,13 @@ uint64_t driver_sim_next_us(struct rt_driver *driver);
 void driver_sim_skip(struct rt_driver *driver, uint64_t to_us);
 /* All loops have ended, or there is no runtime: rt_join will not need to step. */
 bool driver_sim_ended(const struct rt_driver *driver);
-/* The `first`-th ask from now on (1: the next) that any actor makes and those behind it, `count` in
- * all, find no room: rt_ask says RT_AGAIN. Forgets what was said before. */
-void driver_sim_refuse_asks(struct rt_driver *driver, uint64_t first, uint64_t count);
+/* The `first`-th ask (tell) from now on, 1 the next, that any actor makes and those behind it,
+ * `count` in all, find no room: RT_AGAIN. Forgets what was said before. */
+enum driver_sim_sends { DRIVER_SIM_ASKS, DRIVER_SIM_TELLS };
+void driver_sim_refuse(struct rt_driver *driver, enum driver_sim_sends which, uint64_t first,
+                       uint64_t count);
 /* All of those have been refused. */
-bool driver_sim_asks_refused(const struct rt_driver *driver);
+bool driver_sim_refused(const struct rt_driver *driver, enum driver_sim_sends which);
 /* Moves the wall clock (jump) without moving the monotonic one. */
 void driver_sim_wall_jump(struct rt_driver *driver, int64_t by_us);
 /* Seeded stream for the simulation's own choices, apart from the actors' streams. */

@@ -13,12 +13,12 @@
 /* The nth ask from now on, and those behind it. The test's own send is an ask as well. */
 static void refuse(struct fixture *fixture, unsigned nth, unsigned count)
 {
-  driver_sim_refuse_asks(fixture->driver, nth, count);
+  driver_sim_refuse(fixture->driver, DRIVER_SIM_ASKS, nth, count);
 }
 
 static void heal(struct fixture *fixture)
 {
-  assert_true(driver_sim_asks_refused(fixture->driver));
+  assert_true(driver_sim_refused(fixture->driver, DRIVER_SIM_ASKS));
   refuse(fixture, 1, 0);
 }
 
@@ -388,6 +388,72 @@ static void test_catalog_when_a_read_finds_no_room_then_it_is_read_later(void **
   fixture_free(fixture);
 }
 
+/* ---- tells ----------------------------------------------------------------------------------- */
+
+static void refuse_tells(struct fixture *fixture, unsigned count)
+{
+  driver_sim_refuse(fixture->driver, DRIVER_SIM_TELLS, 1, count);
+}
+
+/* The store is not told that the user knows what came back: until it is, it takes nothing. */
+static void test_user_when_it_cannot_tell_that_it_goes_on_then_it_does_later(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  hf_id user = user_new(fixture);
+  (void)state;
+  fixture_fate(fixture, FATE_REFUSED);
+  uint64_t commits = fixture->commits;
+  struct hf_op *op = fixture_op(fixture, user, LEDGER_T_SPEND, 10, "k");
+  struct fixture_ask *ask = fixture_submit(fixture, 1, op);
+  while (fixture->commits == commits)
+    fixture_step(fixture);
+  refuse_tells(fixture, 2);
+  assert_int_equal(fixture_outcome(fixture, ask).error, HF_OK);
+  assert_true(driver_sim_refused(fixture->driver, DRIVER_SIM_TELLS));
+  assert_int_equal(fixture_count(fixture, LEDGER_T_SPEND), 1);
+  fixture_free(fixture);
+}
+
+/* Its actors are not told that a partition is open, and told again. */
+static void test_opening_when_it_cannot_be_told_then_told_later(void **state)
+{
+  (void)state;
+  for (unsigned count = 1; count <= 6; count++) { /* all of the first partition that opens */
+    struct fixture *fixture = fixture_new((struct fixture_config){0});
+    hf_id payer = user_new(fixture), payee = fixture_user(fixture, "payee");
+    (void)fixture_submit(fixture, 0, fixture_op_transfer(fixture, payer, payee, 400, "t"));
+    while (fixture_account(fixture, LEDGER_TRANSIT) == 0)
+      fixture_step(fixture);
+    refuse_tells(fixture, count);
+    fixture_crash(fixture);
+    assert_int_not_equal(fixture_user(fixture, "new"), 0);
+    fixture_run(fixture, 1000000);
+    assert_true(driver_sim_refused(fixture->driver, DRIVER_SIM_TELLS));
+    assert_int_equal(fixture_account(fixture, LEDGER_TRANSIT), 0);
+    fixture_free(fixture);
+  }
+}
+
+static void test_catalog_when_the_others_cannot_be_told_to_read_then_they_are_later(void **state)
+{
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  bool existed;
+  (void)state;
+  fixture_fate(fixture, FATE_UNKNOWN_LOST);
+  fixture_fate(fixture, FATE_UNKNOWN_DONE);
+  uint64_t commits = fixture->commits;
+  struct fixture_ask *ask = send_asset(fixture, HF_ASSET, 0);
+  while (fixture->commits < commits + 2u)
+    fixture_step(fixture);
+  refuse_tells(fixture, 30); /* the partition's actors are told as well that it is open again */
+  assert_int_equal(take_asset(fixture, ask, &existed), HF_E_UNKNOWN_OUTCOME);
+  fixture_run(fixture, 10000000);
+  assert_true(driver_sim_refused(fixture->driver, DRIVER_SIM_TELLS));
+  for (unsigned i = 0; i < 2; i++)
+    assert_int_equal(catalog_asset_by_code(catalog_of(fixture->loops[i]), "SILVER", 6)->id, 2);
+  fixture_free(fixture);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -402,6 +468,9 @@ int main(void)
     cmocka_unit_test(test_sweep_when_there_is_no_room_then_the_next_round_releases_the_hold),
     cmocka_unit_test(test_asset_when_there_is_no_room_then_refused_and_known_everywhere_later),
     cmocka_unit_test(test_catalog_when_a_read_finds_no_room_then_it_is_read_later),
+    cmocka_unit_test(test_user_when_it_cannot_tell_that_it_goes_on_then_it_does_later),
+    cmocka_unit_test(test_opening_when_it_cannot_be_told_then_told_later),
+    cmocka_unit_test(test_catalog_when_the_others_cannot_be_told_to_read_then_they_are_later),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

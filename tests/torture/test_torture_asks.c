@@ -15,10 +15,10 @@ static bool run(uint64_t first, uint64_t count, const struct session_result *exp
 {
   struct fixture *fixture = fixture_new(SESSION_CONFIG(first));
   struct session session;
-  driver_sim_refuse_asks(fixture->driver, first, count);
+  driver_sim_refuse(fixture->driver, DRIVER_SIM_ASKS, first, count);
   session_run(&session, fixture, "t");
-  bool struck = driver_sim_asks_refused(fixture->driver);
-  driver_sim_refuse_asks(fixture->driver, 1, 0);
+  bool struck = driver_sim_refused(fixture->driver, DRIVER_SIM_ASKS);
+  driver_sim_refuse(fixture->driver, DRIVER_SIM_ASKS, 1, 0);
   struct session_result result = session_look(&session);
   session_compare(&result, expected);
   session_repeat(&session, "t");
