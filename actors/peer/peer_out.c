@@ -169,13 +169,16 @@ static void node_failed(rt_ctx *ctx, struct peer_node *node)
     rt_now_us(ctx) + (delay_us == 0 ? 0 : delay_us / 2u + rt_rand(ctx) % (delay_us / 2u));
 }
 
-/* True: there is a link, though perhaps not up yet. */
-static bool node_linked(rt_ctx *ctx, struct peer_node *node, const struct store_node *where)
+/* True: there is a link, though perhaps not up yet. A change of the catalogue does not wait for the
+ * time of the next attempt: whoever can be reached must know it before it is acknowledged. */
+static bool node_linked(rt_ctx *ctx, struct peer_node *node, const struct store_node *where,
+                        unsigned op)
 {
+  bool rests = frame_op(op)->op != HF_LEARN && rt_now_us(ctx) < node->retry_us;
   struct link_port *port = hf_setup_of(ctx)->link;
   if (node->link != 0)
     return true;
-  if (port == NULL || rt_now_us(ctx) < node->retry_us)
+  if (port == NULL || rests)
     return false;
   node->frames = 0;
   node->link = port->open(port, ctx, node->id, where->address);
@@ -236,7 +239,7 @@ void peer_out_forward(rt_ctx *ctx, struct peer_actor *peer, const rt_env *env)
   const struct store_node *where = target_of(cluster_of(ctx), &forward, op, &partition);
   struct peer_node *node = where == NULL ? NULL : node_of(ctx, peer, where->id);
   struct pending *pending = NULL;
-  if (node != NULL && node_linked(ctx, node, where))
+  if (node != NULL && node_linked(ctx, node, where, op))
     pending = pending_new(peer, node);
   if (pending == NULL) {
     refuse(ctx, env, op, forward.payload, HF_E_UNAVAILABLE);

@@ -254,6 +254,28 @@ static void test_link_when_it_had_worked_then_opens_at_once_else_after_a_while(v
   world_free(world);
 }
 
+/* Links that fail are left alone for a while, but not when a change is to be told. */
+static void test_change_when_the_link_rests_then_it_is_tried_all_the_same(void **state)
+{
+  struct world *world = world_new();
+  struct frame_ask ask = world_make_ask(world, 3, false);
+  struct frame_ask change = world_make_ask(world, OP_LEARN, false);
+  (void)state;
+  for (unsigned i = 1; i <= 2; i++) { /* neither has brought anything */
+    world_forward_ask(world, &ask, 0);
+    assert_int_equal(world->links, i);
+    world_down(world, 2u * i, 0);
+  }
+  world_forward_ask(world, &ask, 0);
+  assert_int_equal(world->links, 2);
+  world_forward_ask(world, &change, WORLD_TIMEOUT_US);
+  assert_int_equal(world->links, 3);
+  world_run(world, 2u * WORLD_TIMEOUT_US);
+  frame_payload_free(OP_LEARN, change.payload);
+  frame_payload_free(3, ask.payload);
+  world_free(world);
+}
+
 static void test_answer_when_it_is_no_frame_then_link_is_closed_and_all_on_it_lost(void **state)
 {
   struct world *world = world_new();
@@ -632,6 +654,7 @@ int main(void)
     cmocka_unit_test(test_link_when_it_ends_then_what_was_kept_is_not_done_and_the_rest_unknown),
     cmocka_unit_test(test_deadline_when_it_passes_then_unknown_and_a_late_answer_meets_nobody),
     cmocka_unit_test(test_link_when_it_had_worked_then_opens_at_once_else_after_a_while),
+    cmocka_unit_test(test_change_when_the_link_rests_then_it_is_tried_all_the_same),
     cmocka_unit_test(test_answer_when_it_is_no_frame_then_link_is_closed_and_all_on_it_lost),
     cmocka_unit_test(test_answer_when_its_body_is_not_sound_then_link_is_closed),
     cmocka_unit_test(test_answer_when_over_another_link_then_is_not_taken),
