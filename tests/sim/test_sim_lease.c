@@ -144,9 +144,50 @@ static void test_lease_when_clocks_drift_to_the_bound_then_one_memory_speaks_at_
   assert_true(least_us < LEASE_US / 25u); /* or the worst moment was not tried */
 }
 
+/* Requests may come when every partition has a node and the node's own ones are open. */
+static void test_start_when_partitions_are_still_to_be_had_then_not_settled(void **state)
+{
+  struct sim_world *world = world_make(1);
+  (void)state;
+  for (unsigned i = 0; i < 2; i++) {
+    const struct sim_node *node = &world->nodes[i];
+    while (node->loops[0] == NULL)
+      assert_true(sim_step(world, UINT64_MAX));
+    assert_false(cluster_settled(node->loops[0]));
+  }
+  while (!cluster_settled(world->nodes[0].loops[0]))
+    assert_true(sim_step(world, 10u * (uint64_t)LEASE_US));
+  for (unsigned i = 0; i < 2; i++) {
+    const struct cluster_place *place = &cluster_of(world->nodes[0].loops[0])->places[i];
+    assert_true(place->where == CLUSTER_ELSEWHERE || place->open);
+  }
+  run(world, LEASE_US);
+  for (unsigned i = 0; i < 2; i++)
+    assert_true(cluster_settled(world->nodes[i].loops[0]));
+  world_end(world);
+}
+
+static void test_heartbeat_when_it_finds_no_room_then_it_is_soon_sent_and_the_lease_holds(
+  void **state)
+{
+  struct sim_world *world = world_make(1);
+  struct sim_node *node = &world->nodes[0];
+  unsigned here;
+  (void)state;
+  run(world, 3u * LEASE_US);
+  driver_sim_refuse(node->driver, DRIVER_SIM_ASKS, 1, 8);
+  uint64_t until_us = world->now_us + 2u * LEASE_US;
+  while (sim_step(world, until_us))
+    assert_int_equal(speaks(node, &here), 1);
+  assert_true(driver_sim_refused(node->driver, DRIVER_SIM_ASKS));
+  world_end(world);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_start_when_partitions_are_still_to_be_had_then_not_settled),
+    cmocka_unit_test(test_heartbeat_when_it_finds_no_room_then_it_is_soon_sent_and_the_lease_holds),
     cmocka_unit_test(test_lease_when_clocks_drift_to_the_bound_then_one_memory_speaks_at_a_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
