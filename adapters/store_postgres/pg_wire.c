@@ -29,9 +29,12 @@ static void on_event(uv_poll_t *poll, int status, int events)
 {
   struct pg_watch *watch = poll->data;
   struct pg_wire *wire = watch->wire;
-  (void)status; /* an error of the socket is libpq's to find */
   (void)events;
   CHECK(wire != NULL); /* a closing handle has no events */
+  /* An error of the socket is libpq's to find, behind what had arrived before it. libuv watches the
+   * socket no longer: it is to be started again for as long as the session has it. */
+  if (status < 0)
+    watch->events = 0;
   struct pg_loop *loop = wire->loop;
   if (wire->session.state == PG_SESSION_CONNECTING)
     watch_close(wire);

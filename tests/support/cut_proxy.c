@@ -13,14 +13,16 @@
 
 #include "holdfast/check.h"
 #include "holdfast/rt.h"
+#include "tests/support/pg_messages.h"
 
-enum { PAIRS_MAX = 32, CHUNK = 65536 };
+enum { PAIRS_MAX = 32, CHUNK = 65536, ENDS_MAX = 16384 };
 
 struct pair { /* one connection; -1: that side has ended */
   int client, server;
   bool used;
   bool after;  /* CUT_AFTER hit it: the server's next word ends it */
   bool silent; /* neither side is listened to any more */
+  struct pg_messages messages;
 };
 
 struct cut_proxy {
@@ -29,8 +31,10 @@ struct cut_proxy {
   pthread_t thread;
   atomic_int armed; /* enum cut: the test arms, the thread takes */
   atomic_int refuse;
-  atomic_long left[2];   /* by enum cut_way: until the next cut; negative: none is near */
-  atomic_long passed[2]; /* likewise: since the start */
+  atomic_long left[2];           /* by enum cut_way: until the next cut; negative: none is near */
+  atomic_long passed[2];         /* likewise: since the start */
+  atomic_long ends[2][ENDS_MAX]; /* likewise: behind which bytes a message has ended */
+  atomic_uint ends_count[2];     /* written after its end: who sees the count sees the end */
   atomic_int reset;
   struct pair pairs[PAIRS_MAX];
   unsigned char chunk[CHUNK];
@@ -90,9 +94,26 @@ static bool pass(int to, const unsigned char *bytes, size_t size)
   return true;
 }
 
+static void note_ends(struct cut_proxy *proxy, enum cut_way way, struct pair *pair, size_t size)
+{
+  const long before = atomic_load(&proxy->passed[way]);
+
+  for (size_t i = 0; i < size; i++) {
+    const unsigned char byte = proxy->chunk[i];
+    const unsigned count = atomic_load(&proxy->ends_count[way]);
+
+    if (!(way == CUT_TO_SERVER ? pg_messages_from_client(&pair->messages, byte)
+                               : pg_messages_from_server(&pair->messages, byte)))
+      continue;
+    if (count < ENDS_MAX) {
+      atomic_store(&proxy->ends[way][count], before + (long)i + 1);
+      atomic_store(&proxy->ends_count[way], count + 1);
+    }
+  }
+}
+
 /* Passes what the limit lets through; false: the connection has to end. */
-static bool pass_limited(struct cut_proxy *proxy, enum cut_way way, const struct pair *pair,
-                         size_t size)
+static bool pass_limited(struct cut_proxy *proxy, enum cut_way way, struct pair *pair, size_t size)
 {
   static const struct linger now = {1, 0};
   const long left = atomic_load(&proxy->left[way]);
@@ -103,6 +124,7 @@ static bool pass_limited(struct cut_proxy *proxy, enum cut_way way, const struct
   if (left >= 0) /* a limit that the test has set meanwhile stays as it is */
     (void)atomic_compare_exchange_strong(&proxy->left[way], &expected,
                                          cut ? -1 : left - (long)size);
+  note_ends(proxy, way, pair, size);
   atomic_fetch_add(&proxy->passed[way], (long)size);
   if (!pass(way == CUT_TO_SERVER ? pair->server : pair->client, proxy->chunk, size))
     return false;
@@ -235,4 +257,14 @@ void cut_proxy_limit(struct cut_proxy *proxy, enum cut_way way, long bytes, int 
 long cut_proxy_passed(const struct cut_proxy *proxy, enum cut_way way)
 {
   return atomic_load(&proxy->passed[way]);
+}
+
+unsigned cut_proxy_ends(const struct cut_proxy *proxy, enum cut_way way, unsigned first, long *ends,
+                        unsigned room)
+{
+  const unsigned count = atomic_load(&proxy->ends_count[way]);
+
+  for (unsigned i = first; i < count && i - first < room; i++)
+    ends[i - first] = atomic_load(&proxy->ends[way][i]);
+  return count;
 }

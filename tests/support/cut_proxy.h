@@ -28,5 +28,9 @@ void cut_proxy_refuse(struct cut_proxy *proxy, int refuse);
 void cut_proxy_limit(struct cut_proxy *proxy, enum cut_way way, long bytes, int reset);
 /* Bytes passed in this direction since the start. */
 long cut_proxy_passed(const struct cut_proxy *proxy, enum cut_way way);
+/* Where messages of PostgreSQL's protocol have ended, in bytes passed in this direction since the
+ * start, ascending: the number of them; those from `first` on are copied, `room` at the most. */
+unsigned cut_proxy_ends(const struct cut_proxy *proxy, enum cut_way way, unsigned first, long *ends,
+                        unsigned room);
 
 #endif

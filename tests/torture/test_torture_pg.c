@@ -1,8 +1,9 @@
-/* Every socket call of the sessions with PostgreSQL fails: a connection ends behind the n-th byte
- * of a session's traffic, from its connecting on, in each direction, in order and by a reset; and
- * no descriptor is left for the n-th socket. Every request is answered, a commit that was said to
- * be done is there once and one that was said not to be is not, and the sessions come back. n goes
- * through the traffic in even steps, which HF_SEED moves.
+/* Every socket call of the sessions with PostgreSQL fails: a connection ends behind each message of
+ * a session's traffic and in the middle of it, from its connecting on, in each direction, in order
+ * and by a reset; and no descriptor is left for the n-th socket. Every request is answered, a commit
+ * that was said to be done is there once and one that was said not to be is not, and the sessions
+ * come back. A test run takes an even sample of the cuts, which HF_SEED moves; HF_TORTURE=all, as
+ * `./dev torture` has it, takes each.
  * ctest: timeout=600 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +22,9 @@
 #include "tests/support/store_check.h"
 #include "tests/support/store_fixture.h"
 
-#define STEPS 8
+#define HOUR_US 3600000000u
+#define SAMPLE 24u         /* cuts of a test run, in each direction, in order and by a reset */
+#define MESSAGES_MAX 2048u /* of a session, in a direction */
 
 struct scene {
   struct cut_proxy *proxy;
@@ -45,6 +48,8 @@ static struct opened database_open(void)
   struct opened opened = {.config = fixture_postgres_config(scene.dsn)};
   char why[256] = "";
   opened.config.readers = 1;
+  /* The end of a connection is seen, not waited for: a session that needed a limit would hang. */
+  opened.config.connect_timeout_us = opened.config.statement_timeout_us = HOUR_US;
   if (store_postgres_open(&opened.config, &opened.engine, why) != HF_OK)
     fail_msg("the PostgreSQL store does not open: %s", why);
   return opened;
@@ -189,47 +194,66 @@ static int tear_down(void **state)
   return 0;
 }
 
-/* The session's bytes in a direction when nothing fails. */
-static long whole_session(enum cut_way way)
+/* Where a session is cut in a direction: before its first message, in the middle of each, and
+ * behind it, as a session without a fault has them. */
+static unsigned learn_cuts(enum cut_way way, long *cuts)
 {
+  static long ends[MESSAGES_MAX];
   struct opened opened = database_open();
+  const unsigned first = cut_proxy_ends(scene.proxy, way, 0, NULL, 0);
   const long before = cut_proxy_passed(scene.proxy, way);
   port_open(&opened);
   session();
   port_close();
-  return cut_proxy_passed(scene.proxy, way) - before;
+  const unsigned count = cut_proxy_ends(scene.proxy, way, first, ends, MESSAGES_MAX) - first;
+  assert_in_range(count, 10, MESSAGES_MAX);
+  unsigned used = 0;
+  cuts[used++] = 0;
+  for (unsigned i = 0; i < count; i++) {
+    const long begin = i == 0 ? 0 : ends[i - 1u] - before, end = ends[i] - before;
+    if (end - begin > 1)
+      cuts[used++] = begin + (end - begin) / 2;
+    cuts[used++] = end;
+  }
+  print_message("%u messages, %ld bytes\n", count, ends[count - 1u] - before);
+  return used;
 }
 
-static void each_byte(enum cut_way way, int reset)
+/* All of them, or an even sample. */
+static void each_cut(enum cut_way way, int reset)
 {
-  const char *seed = getenv("HF_SEED");
-  const long total = whole_session(way), step = total / STEPS;
-  assert_true(step > 0);
-  for (long n = (seed == NULL ? 1 : strtol(seed, NULL, 10)) % step; n < total; n += step) {
+  static long cuts[2u * MESSAGES_MAX + 1u];
+  const char *seed = getenv("HF_SEED"), *which = getenv("HF_TORTURE");
+  const unsigned count = learn_cuts(way, cuts);
+  const bool all = which != NULL && strcmp(which, "all") == 0;
+  const unsigned step = all || count < SAMPLE ? 1u : count / SAMPLE;
+  unsigned tried = 0;
+  for (unsigned i = (unsigned)(seed == NULL ? 1 : strtol(seed, NULL, 10)) % step; i < count;
+       i += step, tried++) {
     struct opened opened = database_open();
-    cut_proxy_limit(scene.proxy, way, n, reset);
+    cut_proxy_limit(scene.proxy, way, cuts[i], reset);
     port_open(&opened);
     session();
     cut_proxy_limit(scene.proxy, way, -1, 0);
     port_close();
   }
-  print_message("%ld bytes\n", total);
+  print_message("%u of %u cuts\n", tried, count);
 }
 
-static void test_session_when_cut_behind_the_nth_byte_to_the_server_then_all_is_answered(
+static void test_session_when_cut_in_or_behind_a_message_to_the_server_then_all_is_answered(
   void **state)
 {
   (void)state;
-  each_byte(CUT_TO_SERVER, 0);
-  each_byte(CUT_TO_SERVER, 1);
+  each_cut(CUT_TO_SERVER, 0);
+  each_cut(CUT_TO_SERVER, 1);
 }
 
-static void test_session_when_cut_behind_the_nth_byte_to_the_client_then_all_is_answered(
+static void test_session_when_cut_in_or_behind_a_message_to_the_client_then_all_is_answered(
   void **state)
 {
   (void)state;
-  each_byte(CUT_TO_CLIENT, 0);
-  each_byte(CUT_TO_CLIENT, 1);
+  each_cut(CUT_TO_CLIENT, 0);
+  each_cut(CUT_TO_CLIENT, 1);
 }
 
 /* The sessions wait for their next attempt meanwhile, and what is asked is refused. */
@@ -261,10 +285,10 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(
-      test_session_when_cut_behind_the_nth_byte_to_the_server_then_all_is_answered, set_up_proxy,
+      test_session_when_cut_in_or_behind_a_message_to_the_server_then_all_is_answered, set_up_proxy,
       tear_down),
     cmocka_unit_test_setup_teardown(
-      test_session_when_cut_behind_the_nth_byte_to_the_client_then_all_is_answered, set_up_proxy,
+      test_session_when_cut_in_or_behind_a_message_to_the_client_then_all_is_answered, set_up_proxy,
       tear_down),
     cmocka_unit_test_setup_teardown(
       test_session_when_the_nth_socket_is_not_to_be_had_then_answered_and_back_later, set_up_direct,
