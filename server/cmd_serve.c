@@ -45,11 +45,12 @@ struct serve {
 
 /* ---- hooks of the runtime -------------------------------------------------------------------- */
 
+/* Once, whoever else fails for the same reason: a second signal would end the process at once. */
 static void stop_self(struct serve *serve, const char *why)
 {
   log_line(LOG_ERROR, "serve", why);
-  atomic_store(&serve->failed, true);
-  kill(getpid(), SIGTERM);
+  if (!atomic_exchange(&serve->failed, true))
+    kill(getpid(), SIGTERM);
 }
 
 static void on_loop_start(void *arg, rt_ctx *ctx)
@@ -258,12 +259,10 @@ static bool wait_listening(struct serve *serve, const sigset_t *set, int *ret_si
     if (front_ready(serve->front))
       return true;
     int number = sigtimedwait(set, NULL, &pause);
-    if (atomic_load(&serve->failed))
-      return false;
-    if (number > 0) {
-      *ret_signal = number;
-      return true;
-    }
+    if (number <= 0)
+      continue;
+    *ret_signal = number;
+    return !atomic_load(&serve->failed); /* looked at behind its signal, or that would come later */
   }
   /* The store is slow to open: the listeners are up and answer 503 until it has. */
   return front_port(serve->front) != 0;

@@ -4,6 +4,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <jansson.h>
+
+#include "holdfast/rt.h"
 #include "server/cli.h"
 
 static const struct {
@@ -29,6 +32,8 @@ int main(int argc, char **argv)
 {
   signal(SIGPIPE, SIG_IGN);
   umask(077); /* what the program writes is its owner's alone */
+  /* A body is not malformed because there was no memory to read it. */
+  json_set_alloc_funcs(rt_alloc, rt_free);
   if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
     usage(stdout);
     return EXIT_DONE;

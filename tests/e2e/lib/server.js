@@ -19,11 +19,12 @@ const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 
 // Starts `serve` and resolves when it says where it listens; rejects when it ends before. The
-// kernel ends it should this process be killed.
-function start(data, extra = [], listen = '127.0.0.1:0') {
+// kernel ends it should this process be killed. env: of the server alone.
+function start(data, extra = [], listen = '127.0.0.1:0', env = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', BIN, 'serve', '--data', data,
-      '--listen', listen, ...extra], {
+    const own = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'env', ...own, BIN, 'serve', '--data',
+      data, '--listen', listen, ...extra], {
       env: { ...process.env, HOLDFAST_ADMIN_KEY: KEY },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -31,7 +32,9 @@ function start(data, extra = [], listen = '127.0.0.1:0') {
     let log = '';
     running.add(child);
     child.on('exit', () => running.delete(child));
-    const ended = new Promise((done) => child.on('exit', (code, signal) => done({ code, signal })));
+    const ended = new Promise((done) => { // not at 'exit': its last words may still be on their way
+      child.on('close', (code, signal) => done({ code, signal }));
+    });
     child.stderr.on('data', (piece) => { log = (log + piece).slice(-20000); });
     child.stdout.on('data', (piece) => {
       out += piece;
@@ -41,7 +44,8 @@ function start(data, extra = [], listen = '127.0.0.1:0') {
         resolve({ child, port: Number(found[1]), ended, agent, log: () => log, out: () => out });
       }
     });
-    ended.then(({ code, signal }) => reject(new Error(`serve ended: ${code} ${signal}\n${log}`)));
+    ended.then(({ code, signal }) => reject(Object.assign(
+      new Error(`serve ended: ${code} ${signal}\n${log}`), { ended: { code, signal }, log })));
   });
 }
 
