@@ -1,9 +1,9 @@
 /* Every socket call of the sessions with PostgreSQL fails: a connection ends behind each message of
  * a session's traffic and in the middle of it, from its connecting on, in each direction, in order
- * and by a reset; and no descriptor is left for the n-th socket. Every request is answered, a commit
- * that was said to be done is there once and one that was said not to be is not, and the sessions
- * come back. A test run takes an even sample of the cuts, which HF_SEED moves; HF_TORTURE=all, as
- * `./dev torture` has it, takes each.
+ * and by a reset; and no descriptor is left for the n-th socket. Every request is answered, a
+ * commit that was said to be done is there once and one that was said not to be is not, and the
+ * sessions come back. A test run takes an even sample of the cuts, which HF_SEED moves;
+ * HF_TORTURE=all, as `./dev torture` has it, takes each.
  * ctest: timeout=600 */
 #include <setjmp.h>
 #include <stdarg.h>
