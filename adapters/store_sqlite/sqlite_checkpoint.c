@@ -6,6 +6,7 @@
  * Invariants: one wish at a time; the thread holds no lock while it copies. */
 #include "adapters/store_sqlite/sqlite_checkpoint.h"
 
+#include <signal.h>
 #include <sys/statvfs.h>
 
 #define PASSES_MAX 4u
@@ -81,8 +82,12 @@ bool sqlite_checkpoint_start(struct sqlite_checkpointer *checkpointer,
   CHECK(failed == 0);
   failed = pthread_cond_init(&checkpointer->wake, NULL);
   CHECK(failed == 0);
+  sigset_t all, before;
+  sigfillset(&all); /* signals are the main thread's, which does not block them yet */
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   checkpointer->started =
     pthread_create(&checkpointer->thread, NULL, thread_main, checkpointer) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (!checkpointer->started)
     sqlite_checkpoint_stop(checkpointer);
   return checkpointer->started;

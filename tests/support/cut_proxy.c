@@ -15,7 +15,7 @@
 #include "holdfast/rt.h"
 #include "tests/support/pg_messages.h"
 
-enum { PAIRS_MAX = 32, CHUNK = 65536, ENDS_MAX = 16384 };
+enum { PAIRS_MAX = 32, CHUNK = 65536, ENDS_MAX = 4096 };
 
 struct pair { /* one connection; -1: that side has ended */
   int client, server;
@@ -259,12 +259,17 @@ long cut_proxy_passed(const struct cut_proxy *proxy, enum cut_way way)
   return atomic_load(&proxy->passed[way]);
 }
 
-unsigned cut_proxy_ends(const struct cut_proxy *proxy, enum cut_way way, unsigned first, long *ends,
-                        unsigned room)
+unsigned cut_proxy_ends(const struct cut_proxy *proxy, enum cut_way way, long *ends, unsigned room)
 {
   const unsigned count = atomic_load(&proxy->ends_count[way]);
 
-  for (unsigned i = first; i < count && i - first < room; i++)
-    ends[i - first] = atomic_load(&proxy->ends[way][i]);
+  for (unsigned i = 0; i < count && i < room; i++)
+    ends[i] = atomic_load(&proxy->ends[way][i]);
   return count;
+}
+
+void cut_proxy_forget(struct cut_proxy *proxy)
+{
+  atomic_store(&proxy->ends_count[CUT_TO_SERVER], 0);
+  atomic_store(&proxy->ends_count[CUT_TO_CLIENT], 0);
 }

@@ -29,8 +29,9 @@ void cut_proxy_limit(struct cut_proxy *proxy, enum cut_way way, long bytes, int 
 /* Bytes passed in this direction since the start. */
 long cut_proxy_passed(const struct cut_proxy *proxy, enum cut_way way);
 /* Where messages of PostgreSQL's protocol have ended, in bytes passed in this direction since the
- * start, ascending: the number of them; those from `first` on are copied, `room` at the most. */
-unsigned cut_proxy_ends(const struct cut_proxy *proxy, enum cut_way way, unsigned first, long *ends,
-                        unsigned room);
+ * start, ascending: copies `room` at the most, returns their number. Known are those since the last
+ * call of cut_proxy_forget, 4096 at the most. */
+unsigned cut_proxy_ends(const struct cut_proxy *proxy, enum cut_way way, long *ends, unsigned room);
+void cut_proxy_forget(struct cut_proxy *proxy);
 
 #endif
