@@ -48,10 +48,12 @@ static void wait_for_session(struct pg_session *session, uint64_t until_us)
   set.events =
     (short)((wants & PG_WANTS_READ ? POLLIN : 0) | (wants & PG_WANTS_WRITE ? POLLOUT : 0));
   int ready = poll(&set, 1, left_ms);
-  CHECK(ready >= 0 || errno == EINTR);
+  bool failed = ready < 0 && errno != EINTR; /* the kernel has no memory */
   now_us = pg_clock_us();
   if (ready > 0)
     pg_session_step(session, now_us);
+  else if (failed && wants != 0)
+    pg_session_drop(session, now_us, "the socket cannot be waited for");
   pg_session_tick(session, now_us);
 }
 

@@ -311,14 +311,16 @@ static enum hf_error migrate_locked(PGconn *connection, unsigned partition_bits,
                  PQgetvalue(rows, 0, 0), PQgetvalue(rows, 0, 1));
   PQclear(rows);
   enum hf_error error = HF_E_UNAVAILABLE;
+  bool undone = true;
   if (run(connection, "SET statement_timeout=0;SET lock_timeout=0", why) &&
       run(connection, "SELECT pg_advisory_lock" LOCK_ARGUMENTS, why)) {
     error = apply_missing(connection, partition_bits, telling, why);
-    if (!run(connection, "SELECT pg_advisory_unlock" LOCK_ARGUMENTS, ignored) && error == HF_OK)
-      error = refuse(why, HF_E_UNAVAILABLE, "the connection was lost");
+    undone = run(connection, "SELECT pg_advisory_unlock" LOCK_ARGUMENTS, ignored);
   }
-  (void)run(connection, restore, ignored);
-  return error;
+  /* libpq may have failed without the server: the connection then has answers that nobody took. */
+  undone = run(connection, restore, ignored) && undone;
+  return undone || error != HF_OK ? error
+                                  : refuse(why, HF_E_UNAVAILABLE, "the connection was lost");
 }
 
 enum hf_error pg_schema_open(PGconn *connection, bool migrate, unsigned partition_bits,

@@ -46,7 +46,6 @@ struct shared {
   atomic_uint_fast64_t calls; /* of all that are watched; counted while recording */
   _Atomic uint32_t struck;    /* calls that were made to fail */
   _Atomic uint32_t healed;    /* by the test: nothing fails any more */
-  _Atomic uint32_t error;     /* errno of the last one that failed */
 };
 
 enum manner { ONCE, ON, INTERRUPTED, SHORT, MANNERS };
@@ -282,14 +281,18 @@ static void write_site(enum call call, int fd, bool has_size, const struct site 
   (void)syscall(SYS_write, record, line, used);
 }
 
+/* An errno, or -1: half of it. */
 static int struck(enum call call, int fd)
 {
-  int error = target_manner == INTERRUPTED ? EINTR : error_of(call, fd);
-  if (target_manner != SHORT && error == 0)
+  const int error = target_manner == SHORT         ? -1
+                    : target_manner == INTERRUPTED ? EINTR
+                                                   : error_of(call, fd);
+  if (error == 0)
     return 0;
-  atomic_store(&shared->error, (uint32_t)error);
+  if (error == ECONNRESET || error == EPIPE) /* such a connection is over, whatever is done next */
+    (void)syscall(SYS_shutdown, fd, SHUT_RDWR);
   atomic_fetch_add(&shared->struck, 1);
-  return target_manner == SHORT ? -1 : error;
+  return error;
 }
 
 static int judge(enum call call, int fd, bool has_size)
@@ -512,9 +515,9 @@ CALL(unlink, (const char *path), (path), -1)
 CALL_AS(ssize_t, readlink, (const char *path, char *to, size_t size), (path, to, size), -1, -1)
 CALL_AS(ssize_t, writev, (int fd, const struct iovec *pieces, int count), (fd, pieces, count), fd,
         -1)
-CALL_AS(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags), -1, -1)
+CALL_AS(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags), fd, -1)
 CALL_AS(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags),
-        -1, -1)
+        fd, -1)
 
 CALL_ERROR(getaddrinfo,
            (const char *host, const char *service, const struct addrinfo *hints,

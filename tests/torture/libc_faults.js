@@ -6,7 +6,7 @@ const path = require('node:path');
 const { BIN } = require('../e2e/lib/server.js');
 
 const LIBRARY = path.join(process.env.HOLDFAST_BUILD, 'failing_libc.so');
-const SHARED = { calls: 0, struck: 8, healed: 12, error: 16, size: 4096 }; // struct shared
+const SHARED = { calls: 0, struck: 8, healed: 12, size: 4096 }; // struct shared
 
 // The file that a server shares with this process, in `folder`.
 class Faults {
@@ -30,8 +30,6 @@ class Faults {
   get calls() { return Number(this.words.readBigUInt64LE(SHARED.calls)); }
 
   get struck() { return this.words.readUInt32LE(SHARED.struck); }
-
-  get error() { return this.words.readUInt32LE(SHARED.error); }
 
   heal() {
     const file = fs.openSync(this.shared, 'r+');
