@@ -4,14 +4,16 @@
 usage: mutants.py [--write] [--seeds N] [--limit SECONDS] [--list] [PATTERN]
 
 A copy of the tree is kept below build/mutants/, so that only the changed file is compiled for each
-mutant. First the checkers run on the copy as it is: they must pass. Exit code: 0 when every mutant
+mutant. First the checkers run on the copy as it is: they must pass. A mutant that expects a text of
+the simulator's is caught by nothing else that the simulator may say. Exit code: 0 when every mutant
 was caught but those of which the list says why not, 1 when that is otherwise, 2 when something else
-is wrong (a text that is not there any more).
+is wrong (a text that is not there any more, a check of the simulator's that no mutant expects).
 """
 
 import argparse
 import concurrent.futures
 import filecmp
+import glob
 import os
 import re
 import shutil
@@ -30,6 +32,7 @@ COPIED = ["CMakeLists.txt", "cmake", "include", "runtime", "actors", "adapters",
           "server", "tests", "web", "docs", "README.md"]
 LEFT_OUT = {"node_modules", "corpus"}
 CHUNK = 5  # seeds that one run of the simulator takes
+DIRECTIVE = re.compile(r"%[a-z]+")
 JOBS = int(os.environ.get("JOBS") or os.cpu_count() or 2)
 
 
@@ -42,14 +45,23 @@ class Mutant:
         self.name, self.line = name, line
         self.file = self.old = self.new = self.says = None
         self.checkers, self.because = [], None
+        self.expect = self.expected = None  # a part of a text, the text
         self.caught_by = self.after = None
+        self.others = []  # what the simulator said instead of what is expected
+
+
+class Unproven:
+    """A check of the simulator's that no mutant reaches, and why."""
+
+    def __init__(self, text, line):
+        self.text, self.line, self.because = text, line, None
 
 
 # ---- the list ------------------------------------------------------------------------------------
 
 def read_list(path):
     """Blocks of "key: value" lines; `old:` and `new:` are followed by lines that begin with |."""
-    mutants, mutant, field = [], None, None
+    mutants, unproven, mutant, field = [], [], None, None
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             line = line.rstrip("\n")
@@ -67,18 +79,75 @@ def read_list(path):
             if key == "mutant":
                 mutant = Mutant(value, number)
                 mutants.append(mutant)
-            elif mutant is None:
+            elif key == "unproven":
+                mutant = Unproven(value, number)
+                unproven.append(mutant)
+            elif key == "because" and mutant is not None:
+                mutant.because = value
+            elif not isinstance(mutant, Mutant):
                 raise Wrong(f"{path}:{number}: not within a mutant")
             elif key in ("old", "new"):
                 field = key
                 setattr(mutant, key, "")
             elif key == "caught by":
                 mutant.checkers = value.split()
-            elif key in ("file", "says", "because"):
+            elif key in ("file", "says", "expect"):
                 setattr(mutant, key, value)
             else:
                 raise Wrong(f"{path}:{number}: what is {key}?")
-    return mutants
+    return mutants, unproven
+
+
+def sim_texts():
+    """What the simulator's checks say, as the sources have it: the formats of all sim_fail()."""
+    texts = []
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests", "sim", "*.c"))):
+        with open(path, encoding="utf-8") as file:
+            calls = re.findall(r"\bsim_fail\(([^;]*)\);", file.read())
+        for call in calls:
+            found = re.search(r'"[^"]*"(?:\s*"[^"]*")*', call)
+            if found is None:
+                raise Wrong(f"{path}: a sim_fail without a text")
+            texts.append("".join(re.findall(r'"([^"]*)"', found.group())))
+    return texts
+
+
+def text_of(part, texts):
+    """The one text of which it is a part; None of several, or of none."""
+    found = [text for text in texts if part in text]
+    return found[0] if len(found) == 1 else None
+
+
+def printed(text):
+    """A pattern for what comes out of a format."""
+    return re.compile(".*".join(re.escape(part) for part in DIRECTIVE.split(text)))
+
+
+def check_texts(mutants, unproven):
+    """Each check of the simulator's is expected by a mutant, or it is said why by none."""
+    texts, proven, problems = sim_texts(), set(), []
+    problems += [f"{text}: two checks say it" for text in set(texts) if texts.count(text) > 1]
+    for mutant in mutants:
+        if mutant.expect is None:
+            continue
+        mutant.expected = text_of(mutant.expect, texts)
+        if mutant.expected is None:
+            problems.append(f"{mutant.name}: it is no part of one text of sim: {mutant.expect}")
+        elif mutant.checkers[0] != "sim":
+            problems.append(f"{mutant.name}: expects what sim says, and sim is not asked first")
+        elif mutant.because is None:
+            proven.add(mutant.expected)
+    for each in unproven:
+        text = text_of(each.text, texts)
+        if text is None or not each.because:
+            problems.append(f"unproven, line {each.line}: no part of one text, or no because")
+        elif text in proven:
+            problems.append(f"{text}: a mutant expects it, so it is not unproven")
+        proven.add(text)
+    problems += [f"{text}: no mutant expects it" for text in texts if text not in proven]
+    if problems:
+        raise Wrong("mutants.txt does not fit the simulator:\n  " + "\n  ".join(problems))
+    return len(texts), len(unproven)
 
 
 def check_list(mutants):
@@ -233,29 +302,38 @@ class Run:
             time.sleep(0.05)
 
 
-def run_sim(seeds, limit, patience):
-    """(seed that failed or None, what it said). Chunks of seeds, several at a time: `limit` seconds
-    for all of them, `patience` for one."""
-    stop, found = threading.Event(), []
+def run_sim(seeds, limit, patience, expected=None):
+    """(what failed first or None, how many seeds were begun, what failed otherwise than expected).
+    Chunks of seeds, several at a time: `limit` seconds for all of them, `patience` for one."""
+    stop, found, others = threading.Event(), [], []
     end = time.monotonic() + limit
 
-    def chunk(first):
-        left = end - time.monotonic()
-        if stop.is_set() or left <= 0:
-            return 0
-        count = min(CHUNK, seeds - first + 1)
-        run = Run([os.path.join(BUILD, "sim_run"), "--seed", str(first), "--seeds", str(count)],
-                  patience, stop)
-        if run.code != 0 and not stop.is_set():
-            named = re.search(r"--seed (\d+)|seed (\d+)", run.text)
-            seed = named.group(1) or named.group(2) if named else f"{first}-{first + count - 1}"
-            found.append((seed, "does not end" if run.late else said(run.text)))
+    def part(first, last):
+        """Up to the first seed that fails: the one to go on with."""
+        run = Run([os.path.join(BUILD, "sim_run"), "--seed", str(first),
+                   "--seeds", str(last - first + 1)], patience, stop)
+        if run.code == 0 or stop.is_set():
+            return last + 1
+        named = re.search(r"--seed (\d+)|seed (\d+)", run.text)
+        seed = named.group(1) or named.group(2) if named else f"{first}-{last}"
+        why = "does not end" if run.late else said(run.text)
+        if expected is None or printed(expected).search(run.text):
+            found.append((seed, why))
             stop.set()
-        return count
+        else:
+            others.append((seed, why))
+        return int(seed) + 1 if named else last + 1
+
+    def chunk(first):
+        last = min(first + CHUNK - 1, seeds)
+        at = first
+        while at <= last and not stop.is_set() and time.monotonic() < end:
+            at = part(at, last)
+        return at - first
 
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         done = sum(pool.map(chunk, range(1, seeds + 1, CHUNK)))
-    return (found[0] if found else None), done
+    return (found[0] if found else None), done, others
 
 
 def said(text):
@@ -275,12 +353,15 @@ def command_of(checker):
     return [os.path.join(BUILD, "tests", kind, name.partition("@")[0])]
 
 
-def check(checker, options):
+def check(checker, options, mutant=None):
     """(None or why it failed, how much was done)."""
     start = time.monotonic()
     patience = options.patience.get(checker, options.limit)
     if checker == "sim":
-        failure, done = run_sim(options.seeds, options.limit, patience)
+        expected = mutant.expected if mutant else None
+        failure, done, others = run_sim(options.seeds, options.limit, patience, expected)
+        if mutant:
+            mutant.others = others
         seconds = time.monotonic() - start
         if failure is None:
             return None, f"{done} seeds, {seconds:.0f} s"
@@ -309,11 +390,21 @@ def try_mutant(mutant, options):
     with Planted(mutant):
         build(targets_of(mutant.checkers))
         for checker in mutant.checkers:
-            why, mutant.after = check(checker, options)
+            why, mutant.after = check(checker, options, mutant)
             if why is not None:
                 mutant.caught_by = checker
                 return why
     return None
+
+
+def others_show(mutant):
+    """What was not expected, each sort once, numbers apart."""
+    shown = set()
+    for seed, why in mutant.others:
+        sort = re.sub(r"\d+", "N", why)
+        if sort not in shown:
+            line(f"        seed {seed}, not as expected: {why}")
+        shown.add(sort)
 
 
 def try_all(mutants, options):
@@ -342,6 +433,7 @@ def try_all(mutants, options):
         else:
             known = f"; known: {mutant.because}" if mutant.because else ""
             line(f"MISSED  {mutant.name}: {', '.join(mutant.checkers)} ({mutant.after}){known}")
+        others_show(mutant)
 
 
 def table(mutants, options):
@@ -356,6 +448,8 @@ def table(mutants, options):
     yield "|---|---|---|---|---|"
     for mutant in sorted(mutants, key=lambda each: (each.file, each.name)):
         by, after = f"`{mutant.caught_by}`", mutant.after
+        if mutant.caught_by == "sim" and mutant.expect:
+            by += f": \"{mutant.expect}\""
         if not mutant.caught_by:
             by, after = "**nobody**", mutant.because or mutant.after
         yield (f"| {mutant.name} | [{os.path.basename(mutant.file)}](../{mutant.file}) | "
@@ -371,15 +465,17 @@ def main():
     parser.add_argument("--list", action="store_true", help="check and show the list, run nothing")
     options = parser.parse_args()
     options.patience = {}  # by checker, seconds: what takes much longer than without a mutant hangs
-    every = read_list(os.path.join(HERE, "mutants.txt"))
+    every, unproven = read_list(os.path.join(HERE, "mutants.txt"))
     mutants = [mutant for mutant in every if re.search(options.pattern, mutant.name)]
     if not mutants:
         raise Wrong(f"no mutant is called {options.pattern}")
     if options.write and len(mutants) < len(every):
         raise Wrong("--write is for all of them")
     check_list(every)
+    checks, missing = check_texts(every, unproven)
     if options.list:
         print("\n".join(f"{mutant.name}: {mutant.says}" for mutant in mutants))
+        print(f"{checks} checks of the simulator, {checks - missing} of them expected by mutants")
         return 0
     sync_tree()
     configure()

@@ -320,6 +320,8 @@ void sim_links_deinit(struct sim_world *world);
 void sim_check(struct sim_world *world, bool end);
 /* sim_settle.c: what nobody waits for comes to its end all the same. False: something is open. */
 bool sim_is_settled(struct sim_world *world);
+/* By now the sweep, if there is one, has released a hold that expired then. */
+bool sim_is_late(const struct sim_world *world, int64_t expires_us);
 
 #define SIM_ACCOUNTS 26u
 

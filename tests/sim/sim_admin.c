@@ -54,11 +54,11 @@ static bool make_users(rt_ctx *ctx, struct sim_world *world)
   bool ready = true;
   for (unsigned i = 0; i < world->users_max; i++) {
     struct sim_user *user = &world->users[i];
-    bool base = i < world->users_base;
-    if (user->created)
-      continue;
-    ready = ready && !base;
-    if (!user->asked && (base || (!world->healing && sim_chance(world, 5))))
+    bool needed = i < world->users_base && !user->created;
+    /* One that is there is asked for again now and then: the same key has the same answer. */
+    unsigned chance = user->created ? 1u : 5u;
+    ready = ready && !needed;
+    if (!user->asked && (needed || (!world->healing && sim_chance(world, chance))))
       make_user(ctx, world, user);
   }
   return ready;
@@ -285,6 +285,8 @@ void sim_change_answered(rt_ctx *ctx, struct sim_world *world, struct hf_catalog
 
 void sim_keys_end(struct sim_world *world)
 {
+  if (world->change != NULL)
+    sim_fail(world, "a change of assets or keys was never answered");
   for (unsigned i = 0; i < SIM_KEYS; i++)
     keys_look(world, i, world->keys[i].acknowledged);
 }

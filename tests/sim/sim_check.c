@@ -17,6 +17,7 @@ struct seen_hold { /* or block */
   hf_id id, user;
   uint8_t bucket; /* HELD, BLOCKED */
   int64_t left;
+  int64_t expires_us; /* 0: never */
   bool closed;
 };
 
@@ -113,8 +114,11 @@ static void check_hold(struct checker *checker, const struct ledger_entry *entry
   const bool opens = entry->to == LEDGER_HELD || (entry->to == LEDGER_BLOCKED && entry->ref == 0) ||
                      (entry->to == LEDGER_BLOCKED && entry->type == LEDGER_T_CREDIT);
   if (opens)
-    checker->holds[checker->holds_count++] = (struct seen_hold){
-      .id = entry->id, .user = entry->user, .bucket = entry->to, .left = narrow(entry->amount)};
+    checker->holds[checker->holds_count++] = (struct seen_hold){.id = entry->id,
+                                                                .user = entry->user,
+                                                                .bucket = entry->to,
+                                                                .left = narrow(entry->amount),
+                                                                .expires_us = entry->expires_us};
   if (entry->from != LEDGER_HELD && entry->from != LEDGER_BLOCKED)
     return;
   for (size_t i = 0; i < checker->holds_count; i++) {
@@ -131,6 +135,17 @@ static void check_hold(struct checker *checker, const struct ledger_entry *entry
     return;
   }
   sim_fail(checker->world, "an entry resolves a hold that is not there");
+}
+
+/* The list of what is due may be wrong itself: this is the journal's word. */
+static void check_expired(const struct checker *checker)
+{
+  for (size_t i = 0; i < checker->holds_count; i++) {
+    const struct seen_hold *hold = &checker->holds[i];
+    if (!hold->closed && hold->expires_us != 0 && sim_is_late(checker->world, hold->expires_us))
+      sim_fail(checker->world, "hold %llu has expired and nobody released it",
+               (unsigned long long)hold->id);
+  }
 }
 
 /* The first entry of an op is what can be reversed; what a reversal does beside the system's
@@ -204,6 +219,8 @@ static void check_transfers(const struct checker *checker, bool end)
     const unsigned long long id = seen->id;
     const struct seen_move *debit = &seen->debit, *credit = &seen->end;
     const hf_id to = seen->bounces > 0 ? debit->user : seen->payee;
+    if (debit->amount == 0)
+      sim_fail(world, "transfer %llu was credited and nobody paid it", id);
     if (debit->other != seen->payee)
       sim_fail(world, "transfer %llu names another payee", id);
     if (seen->credits + seen->bounces == 0 && end)
@@ -260,12 +277,12 @@ static void check_entry(struct checker *checker, const struct ledger_entry *entr
     return;
   }
   checker->entries++;
-  if (tally->count > 0 && entry->op_index == 0 && entry->recorded_us <= newest(tally)->recorded_us)
-    sim_fail(world, "user %llu: version %llu was recorded before the one before it",
-             (unsigned long long)entry->user, (unsigned long long)entry->version);
   if (entry->version != tally->count + 1u)
     sim_fail(world, "user %llu: version %llu after %zu", (unsigned long long)entry->user,
              (unsigned long long)entry->version, tally->count);
+  if (tally->count > 0 && entry->op_index == 0 && entry->recorded_us <= newest(tally)->recorded_us)
+    sim_fail(world, "user %llu: version %llu was recorded before the one before it",
+             (unsigned long long)entry->user, (unsigned long long)entry->version);
   struct hf_hash hash =
     hf_sha256_pair(tally->head.bytes, sizeof tally->head.bytes, body->at, body->size);
   if (memcmp(&hash, &entry->hash, sizeof hash) != 0)
@@ -299,11 +316,11 @@ static void scan_partition(struct checker *checker, uint32_t partition)
       sim_fail(checker->world, "the journal cannot be scanned");
     for (size_t i = 0; i < count; i++) {
       const struct ledger_entry *entry = &request->scan.entries[i];
+      check_entry(checker, entry, &request->scan.bodies[i]);
       if (hf_id_serial(entry->id, checker->world->partition_bits) != next)
         sim_fail(checker->world, "partition %u: gap before seq %llu", partition,
                  (unsigned long long)next);
       next++;
-      check_entry(checker, entry, &request->scan.bodies[i]);
     }
     store_request_free(request);
     if (count == 0)
@@ -411,6 +428,11 @@ static void check_loaded(struct checker *checker, unsigned index,
              (unsigned long long)user->id);
   for (size_t i = 0; i < loaded->entries_count; i++) {
     const struct ledger_entry *entry = &loaded->entries[i];
+    if (entry->asset == 0 || entry->asset > SIM_ASSETS) {
+      sim_fail(world, "user %llu was loaded with an asset that is not there",
+               (unsigned long long)user->id);
+      return;
+    }
     if (entry->version != step->versions[entry->asset - 1u])
       sim_fail(world, "user %llu was loaded with an older entry", (unsigned long long)user->id);
     for (unsigned k = 0; k < LEDGER_BUCKET_COUNT; k++) {
@@ -462,14 +484,16 @@ void sim_check(struct sim_world *world, bool end)
   checker->journal = rt_alloc((world->requests_max + 1u) * sizeof *checker->journal);
   for (uint32_t i = 0; i < 1u << world->partition_bits; i++)
     scan_partition(checker, i);
+  check_transfers(checker, end); /* before the requests: why one of those has no answer */
   check_requests(checker, end);
   check_groups(checker);
-  check_transfers(checker, end);
+  if (end)
+    check_expired(checker);
   if (end && !sim_is_settled(world))
     sim_fail(world, "a transfer or a hold that has expired is still open");
-  check_live(checker);
   for (unsigned i = 0; end && i < world->users_count; i++)
     sim_model_check(world, i, checker->tallies[i].steps, checker->tallies[i].count);
+  check_live(checker);
   for (unsigned i = 0; i < SIM_USERS_MAX; i++)
     rt_free(checker->tallies[i].steps);
   rt_free(checker->holds);

@@ -437,7 +437,8 @@ static void tick(rt_ctx *ctx, struct sim_world *world)
   while (!world->healing && burst-- > 0 && world->inflight < world->inflight_max &&
          world->requests_count < world->requests_max)
     send_new(ctx, world);
-  if (sim_node_of(ctx)->view == NULL && sim_chance(world, 200))
+  /* At the end nobody asks for a user: what has expired is released by the server alone. */
+  if (!world->probing && sim_node_of(ctx)->view == NULL && sim_chance(world, 200))
     ask_view(ctx, world);
 }
 

@@ -41,9 +41,19 @@ static size_t late_holds(struct sim_world *world, uint32_t partition)
   return count;
 }
 
+static bool is_swept(const struct sim_world *world)
+{
+  return world->nodes[0].setup.sweep_every_us > 0;
+}
+
+bool sim_is_late(const struct sim_world *world, int64_t expires_us)
+{
+  return is_swept(world) && expires_us <= latest_due(world);
+}
+
 bool sim_is_settled(struct sim_world *world)
 {
-  const bool swept = world->nodes[0].setup.sweep_every_us > 0;
+  const bool swept = is_swept(world);
   for (uint32_t i = 0; i < 1u << world->partition_bits; i++)
     if (open_transfers(world, i) > 0 || (swept && late_holds(world, i) > 0))
       return false;
