@@ -449,7 +449,8 @@ def table(mutants, options):
     for mutant in sorted(mutants, key=lambda each: (each.file, each.name)):
         by, after = f"`{mutant.caught_by}`", mutant.after
         if mutant.caught_by == "sim" and mutant.expect:
-            by += f": \"{mutant.expect}\""
+            text = DIRECTIVE.sub("...", mutant.expect)
+            by += f": \"{text}\""
         if not mutant.caught_by:
             by, after = "**nobody**", mutant.because or mutant.after
         yield (f"| {mutant.name} | [{os.path.basename(mutant.file)}](../{mutant.file}) | "
