@@ -4,7 +4,8 @@
  * before, its entries and its refusals; numbers and sequences without gaps; metadata that is there
  * against the hash in its entry. Blocking; one thread; memory: the users of one partition. Reads
  * only, and may run beside a server: what it commits meanwhile is not looked at.
- * A partition's check ends at its first finding, as everything behind it rests on it. */
+ * A partition's check ends at its first finding, as everything behind it rests on it: first by
+ * batch, and in it by entry. A row that cannot be read is a finding where it is needed. */
 #ifndef HOLDFAST_VERIFY_H
 #define HOLDFAST_VERIFY_H
 
@@ -13,8 +14,9 @@
 struct verify_finding {
   const char *what; /* static text */
   uint32_t partition;
-  uint64_t batch; /* number; 0: none */
-  uint64_t seq;   /* of the entry; 0: the batch itself */
+  uint64_t batch; /* number; 0: of no batch, behind all of them */
+  uint64_t seq;   /* of the entry, the first of an operation where metadata is meant; 0: the batch
+                     itself */
   hf_id user;     /* 0: unknown */
 };
 

@@ -72,15 +72,14 @@ struct store_admin_ops {
                               uint64_t last,
                               bool (*each)(void *arg, const struct store_batch *batch), void *arg);
   /* In the order in which they were committed, from where *cursor left off (0: the first) up to
-   * those of batch `last`. */
+   * those of batch `last`. A row that cannot be read ends it: those before it were handed out. */
   enum hf_error (*each_outcome)(struct store_engine *engine, uint32_t partition, uint64_t *cursor,
                                 uint64_t last,
                                 bool (*each)(void *arg, const struct store_outcome *row),
                                 void *arg);
-  /* Rows of metadata of ops whose first entry has a number below `before_seq`; the erased are
-   * among them. */
-  enum hf_error (*count_metadata)(struct store_engine *engine, uint32_t partition,
-                                  uint64_t before_seq, uint64_t *ret_rows, uint64_t *ret_erased);
+  /* The ops above `after` that have a row of metadata, ascending; the erased are among them. */
+  enum hf_error (*each_metadata)(struct store_engine *engine, uint32_t partition, hf_id after,
+                                 bool (*each)(void *arg, hf_id op), void *arg);
   enum hf_error (*each_hold)(struct store_engine *engine, uint32_t partition,
                              bool (*each)(void *arg, const struct store_hold_row *row), void *arg);
   enum hf_error (*each_block)(struct store_engine *engine, uint32_t partition,

@@ -38,6 +38,7 @@ struct walk {
     bool (*hold)(void *arg, const struct store_hold_row *row);
     bool (*block)(void *arg, const struct store_block_row *row);
     bool (*outcome)(void *arg, const struct store_outcome *row);
+    bool (*metadata)(void *arg, hf_id op);
     bool (*transfer)(void *arg, const struct store_transfer_row *row);
     bool (*reversal)(void *arg, const struct store_reversal_row *row);
     bool (*backdated)(void *arg, const struct store_backdated_row *row);
@@ -286,7 +287,8 @@ static enum hf_error each_outcome(struct store_engine *engine, uint32_t partitio
     .sql = "SELECT " PG_OUTCOME_COLUMNS ",place FROM outcomes WHERE partition=$1 "
            "AND (batch,place)>($2,$3) AND batch<=$4 ORDER BY batch,place LIMIT 4096",
     .key_count = 3,
-    .key = {(int64_t)partition, (int64_t)*cursor, INT32_MAX},
+    /* From the very first: one of no batch is one too many. */
+    .key = {(int64_t)partition, *cursor == 0 ? INT64_MIN : (int64_t)*cursor, INT32_MAX},
     .last = (int64_t)last,
     .hand = hand_outcome,
     .each.outcome = each,
@@ -297,24 +299,27 @@ static enum hf_error each_outcome(struct store_engine *engine, uint32_t partitio
   return error;
 }
 
-static enum hf_error count_metadata(struct store_engine *engine, uint32_t partition,
-                                    uint64_t before_seq, uint64_t *ret_rows, uint64_t *ret_erased)
+static bool hand_metadata(struct walk *walk, struct pg_rows *rows)
 {
-  char texts[2][KEY_TEXT_MAX];
-  const char *const values[] = {texts[0], texts[1]};
-  (void)snprintf(texts[0], sizeof texts[0], "%" PRIu32, partition);
-  (void)snprintf(texts[1], sizeof texts[1], "%" PRIu64, before_seq << engine->partition_bits);
-  PGresult *result = query(engine,
-                           "SELECT count(*),count(*)-count(json) FROM entry_metadata "
-                           "WHERE partition=$1 AND op<$2",
-                           2, values);
-  struct pg_rows rows = {.result = result};
-  if (result == NULL)
-    return HF_E_UNAVAILABLE;
-  *ret_rows = pg_get_unsigned(&rows, 0, INT64_MAX);
-  *ret_erased = pg_get_unsigned(&rows, 1, INT64_MAX);
-  PQclear(result);
-  return rows.corrupt ? HF_E_INTERNAL : HF_OK;
+  hf_id op = pg_get_id(rows, 0);
+  walk->key[1] = (int64_t)op;
+  return !rows->corrupt && walk->each.metadata(walk->arg, op);
+}
+
+static enum hf_error each_metadata(struct store_engine *engine, uint32_t partition, hf_id after,
+                                   bool (*each)(void *arg, hf_id op), void *arg)
+{
+  struct walk walk = {
+    .sql = "SELECT op FROM entry_metadata WHERE partition=$1 AND op>$2 AND op<=$3 "
+           "ORDER BY op LIMIT 4096",
+    .key_count = 2,
+    .key = {(int64_t)partition, (int64_t)after},
+    .last = INT64_MAX,
+    .hand = hand_metadata,
+    .each.metadata = each,
+    .arg = arg,
+  };
+  return walk_run(engine, &walk);
 }
 
 static bool hand_hold(struct walk *walk, struct pg_rows *rows)
@@ -567,7 +572,7 @@ const struct store_admin_ops pg_admin_ops = {
   .newest_batch = newest_batch,
   .each_batch = each_batch,
   .each_outcome = each_outcome,
-  .count_metadata = count_metadata,
+  .each_metadata = each_metadata,
   .each_hold = each_hold,
   .each_block = each_block,
   .each_transfer = each_transfer,

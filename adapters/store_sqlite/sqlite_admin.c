@@ -41,6 +41,7 @@ struct walk {
     bool (*hold)(void *arg, const struct store_hold_row *row);
     bool (*block)(void *arg, const struct store_block_row *row);
     bool (*outcome)(void *arg, const struct store_outcome *row);
+    bool (*metadata)(void *arg, hf_id op);
     bool (*transfer)(void *arg, const struct store_transfer_row *row);
     bool (*reversal)(void *arg, const struct store_reversal_row *row);
     bool (*backdated)(void *arg, const struct store_backdated_row *row);
@@ -209,24 +210,25 @@ static enum hf_error newest_batch(struct store_engine *engine, uint32_t partitio
   return walk_run(engine, &walk);
 }
 
-/* An op's id has the partition in its low bits. */
-static enum hf_error count_metadata(struct store_engine *base, uint32_t partition,
-                                    uint64_t before_seq, uint64_t *ret_rows, uint64_t *ret_erased)
+static bool hand_metadata(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
 {
-  struct sqlite_engine *engine = engine_of(base);
-  struct sqlite_db *db = sqlite_engine_take_reader(engine);
-  struct sqlite_row row = {.statement = sqlite_db_use(db, SQL_META_COUNT)};
-  sqlite_bind_id(row.statement, 1, partition);
-  sqlite_bind_id(row.statement, 2, (before_seq << db->partition_bits) - 1u);
-  sqlite_bind_id(row.statement, 3, (1u << db->partition_bits) - 1u);
-  enum store_status status = sqlite_first(row.statement);
-  if (status == STORE_OK) {
-    *ret_rows = sqlite_column_unsigned(&row, 0, INT64_MAX);
-    *ret_erased = sqlite_column_unsigned(&row, 1, INT64_MAX);
-    (void)sqlite3_reset(row.statement);
-  }
-  sqlite_engine_return_reader(engine, db);
-  return error_of(status);
+  hf_id op = sqlite_column_unsigned(row, 0, HF_ID_MAX);
+  (void)db;
+  return !row->corrupt && walk->each.metadata(walk->arg, op);
+}
+
+/* An op's id has the partition in its low bits. */
+static enum hf_error each_metadata(struct store_engine *engine, uint32_t partition, hf_id after,
+                                   bool (*each)(void *arg, hf_id op), void *arg)
+{
+  struct walk walk = {.statement = SQL_META_EACH,
+                      .first = after,
+                      .second = partition,
+                      .third = (1u << engine->partition_bits) - 1u,
+                      .hand = hand_metadata,
+                      .each.metadata = each,
+                      .arg = arg};
+  return walk_run(engine, &walk);
 }
 
 static bool hand_hold(struct walk *walk, struct sqlite_db *db, struct sqlite_row *row)
@@ -503,7 +505,7 @@ const struct store_admin_ops sqlite_admin_ops = {
   .newest_batch = newest_batch,
   .each_batch = each_batch,
   .each_outcome = each_outcome,
-  .count_metadata = count_metadata,
+  .each_metadata = each_metadata,
   .each_hold = each_hold,
   .each_block = each_block,
   .each_transfer = each_transfer,

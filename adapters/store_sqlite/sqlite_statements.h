@@ -105,8 +105,7 @@
   X(META_INSERT, "INSERT INTO entry_metadata(op,salt,json) VALUES(?1,?2,?3)")                      \
   X(META_ERASE, "UPDATE entry_metadata SET salt=NULL,json=NULL WHERE op=?1")                       \
   X(META_GET, "SELECT json,salt FROM entry_metadata WHERE op=?1")                                  \
-  X(META_COUNT, "SELECT count(*),count(*)-count(json) FROM entry_metadata "                        \
-                "WHERE op BETWEEN ?1 AND ?2 AND op&?3=?1")                                         \
+  X(META_EACH, "SELECT op FROM entry_metadata WHERE op>?1 AND op&?3=?2 ORDER BY op")               \
   X(MARK_GET, "SELECT seq FROM projection_marks WHERE partition=?1")                               \
   X(MARK_SET, "INSERT INTO projection_marks(partition,seq) VALUES(?1,?2) "                         \
               "ON CONFLICT(partition) DO UPDATE SET seq=excluded.seq")                             \

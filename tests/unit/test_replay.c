@@ -470,6 +470,85 @@ static void test_verify_when_metadata_was_changed_then_found_but_erased_it_is_no
   assert_int_equal(report.erased, 1);
 }
 
+static void test_verify_when_metadata_is_gone_with_its_row_then_the_operation_is_named(void **state)
+{
+  struct store_fixture *fixture = *state;
+  (void)make_history(fixture);
+  tamper(fixture, "DROP TRIGGER entry_metadata_delete;CREATE TABLE gone AS SELECT * FROM "
+                  "entry_metadata;DELETE FROM entry_metadata");
+  struct verify_report report = verified(fixture);
+  expect_finding("its metadata is gone, and was not erased", 1, 4, 4);
+  assert_int_equal(report.erased, 0);
+  /* Op 13 is the third entry of partition 1, which has none; 17 is the fourth. */
+  tamper(fixture, "INSERT INTO entry_metadata SELECT 13,salt,json FROM gone");
+  (void)verified(fixture);
+  expect_finding("metadata that its entry knows nothing of", 1, 3, 3);
+  tamper(fixture, "DELETE FROM entry_metadata;INSERT INTO entry_metadata SELECT * FROM gone;"
+                  "INSERT INTO entry_metadata VALUES(1,NULL,NULL)");
+  (void)verified(fixture); /* of an entry 0, which there is not */
+  expect_finding("metadata of no operation stands before it", 1, 2, 1);
+  tamper(fixture, "DELETE FROM entry_metadata WHERE op=1");
+  (void)verified(fixture);
+  assert_int_equal(findings_count, 0);
+}
+
+/* A finding in a later batch, or of what is read ahead, does not hide the entry before it. */
+static void test_verify_when_several_rows_are_bad_then_the_first_of_them_is_named(void **state)
+{
+  struct store_fixture *fixture = *state;
+  (void)make_history(fixture);
+  tamper(fixture, "DROP TRIGGER outcomes_update;DROP TRIGGER batches_update;"
+                  "UPDATE outcomes SET key=x'00'");
+  (void)verified(fixture);
+  expect_finding("a refusal of the batch, or behind it, cannot be read", 1, 4, 0);
+  tamper(fixture, "UPDATE batches SET hash=x'00' WHERE partition=1 AND number=4");
+  (void)verified(fixture);
+  expect_finding("the row of the batch cannot be read", 1, 4, 0);
+  tamper(fixture, "UPDATE batches SET hash=x'00' WHERE partition=1 AND number=3");
+  (void)verified(fixture);
+  expect_finding("the row of the batch cannot be read", 1, 3, 0);
+  tamper_journal(fixture, 1, "UPDATE journal_1 SET body=x'00' WHERE seq=1");
+  (void)verified(fixture);
+  expect_finding("its row, or that of its metadata, cannot be read", 1, 2, 1);
+  tamper(fixture, "UPDATE outcomes SET batch=1");
+  (void)verified(fixture); /* not in any order any more, but that cannot be read either */
+  expect_finding("its row, or that of its metadata, cannot be read", 1, 2, 1);
+}
+
+static void test_verify_when_a_refusal_says_another_batch_then_the_first_that_lacks_it(void **state)
+{
+  struct store_fixture *fixture = *state;
+  struct people people = make_history(fixture);
+  assert_int_equal(world_simple(&fixture->world, people.bob, LEDGER_T_SPEND, 1, 1001)->error,
+                   HF_E_INSUFFICIENT_FUNDS);
+  world_must_commit(&fixture->world);
+  tamper(fixture, "DROP TRIGGER outcomes_update;DROP TRIGGER outcomes_delete;"
+                  "UPDATE outcomes SET batch=2 WHERE batch=5");
+  (void)verified(fixture);
+  expect_finding("a refusal is not in its batch's place", 1, 2, 0);
+  tamper(fixture, "UPDATE outcomes SET batch=5 WHERE batch=2;UPDATE outcomes SET batch=7 "
+                  "WHERE batch=4");
+  (void)verified(fixture);
+  expect_finding("refusals of the batch are missing, or are too many", 1, 4, 0);
+  tamper(fixture, "UPDATE outcomes SET batch=4 WHERE batch=7;INSERT INTO outcomes SELECT 99,user,"
+                  "key,request,code,type,version,recorded_us,77,partition FROM outcomes LIMIT 1");
+  (void)verified(fixture);
+  expect_finding("a refusal without its batch", 1, 0, 0);
+  tamper(fixture, "DELETE FROM outcomes WHERE id=99");
+  (void)verified(fixture);
+  assert_int_equal(findings_count, 0);
+}
+
+static void test_verify_when_the_newest_batch_cannot_be_read_then_it_is_named(void **state)
+{
+  struct store_fixture *fixture = *state;
+  (void)make_history(fixture);
+  tamper(fixture, "DROP TRIGGER batches_update;UPDATE batches SET previous=x'00' WHERE partition=1 "
+                  "AND number=(SELECT max(number) FROM batches WHERE partition=1)");
+  (void)verified(fixture);
+  expect_finding("the row of the batch cannot be read", 1, 4, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_sqlite, fixture_teardown)
 
 int main(void)
@@ -493,6 +572,10 @@ int main(void)
     TEST(test_verify_when_a_batch_is_gone_or_changed_then_named),
     TEST(test_verify_when_the_newest_batch_is_gone_then_its_entry_is_without),
     TEST(test_verify_when_metadata_was_changed_then_found_but_erased_it_is_not),
+    TEST(test_verify_when_metadata_is_gone_with_its_row_then_the_operation_is_named),
+    TEST(test_verify_when_several_rows_are_bad_then_the_first_of_them_is_named),
+    TEST(test_verify_when_a_refusal_says_another_batch_then_the_first_that_lacks_it),
+    TEST(test_verify_when_the_newest_batch_cannot_be_read_then_it_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
