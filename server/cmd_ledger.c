@@ -233,14 +233,62 @@ static void on_verify_progress(void *arg, uint64_t entries, uint64_t total)
   cli_progress("verifying", entries, total);
 }
 
-static void print_verify(struct listing *listing, const struct verify_report *report)
+/* What the seals say, among the other findings. */
+static void on_seal_finding(void *arg, const struct seal_finding *finding)
 {
+  struct listing *listing = arg;
   struct json_out *out = &listing->out;
+  cli_progress_end();
   if (!listing->json) {
+    if (finding->seal != 0)
+      printf("seal %" PRIu64 ": %s", finding->seal, finding->what);
+    else
+      printf("seals: %s", finding->what);
+    if (finding->user != 0)
+      printf(": user %" PRIu64, finding->user);
+    if (finding->batch != 0)
+      printf(": partition %u batch %" PRIu64, (unsigned)finding->partition, finding->batch);
+    printf("\n");
+    return;
+  }
+  json_out_begin_object(out);
+  if (finding->batch != 0) {
+    put_number(out, "partition", finding->partition);
+    put_number(out, "batch", finding->batch);
+  }
+  put_number(out, "seal", finding->seal);
+  put_id(out, "user_id", finding->user);
+  put_text(out, "what", finding->what);
+  json_out_end_object(out);
+}
+
+static void on_seal_progress(void *arg, uint64_t users, uint64_t total)
+{
+  (void)arg;
+  cli_progress("verifying seals", users, total);
+}
+
+static void print_verify(const struct listing *listing, const struct verify_report *report)
+{
+  if (!listing->json)
     printf("%" PRIu64 " entries of %" PRIu64 " users in %" PRIu64 " batches, %" PRIu64
            " refusals, metadata of %" PRIu64 " entries (%" PRIu64 " erased): %s in %.2f s\n",
            report->entries, report->users, report->batches, report->outcomes, report->metadata,
            report->erased, report->findings == 0 ? "whole" : "BROKEN", seconds_of(listing));
+}
+
+static void print_seals(struct listing *listing, const struct verify_report *report,
+                        const struct seal_report *seals)
+{
+  struct json_out *out = &listing->out;
+  if (!listing->json && seals->seals == 0 && seals->findings == 0) {
+    printf("no seals to compare with\n");
+    return;
+  }
+  if (!listing->json) {
+    printf("%" PRIu64 " seals, %" PRIu64 " sealed users%s: %s\n", seals->seals, seals->users,
+           seals->without_leaves ? " (without users.leaves)" : "",
+           seals->findings == 0 ? "as they were" : "CHANGED");
     return;
   }
   json_out_end_array(out);
@@ -250,17 +298,22 @@ static void print_verify(struct listing *listing, const struct verify_report *re
   put_number(out, "outcomes", report->outcomes);
   put_number(out, "metadata", report->metadata);
   put_number(out, "erased", report->erased);
+  put_number(out, "seals", seals->seals);
+  put_number(out, "sealed_users", seals->users);
   json_out_key(out, "ok");
-  json_out_bool(out, report->findings == 0);
+  json_out_bool(out, report->findings == 0 && seals->findings == 0);
   put_seconds(out, listing);
   json_out_end_object(out);
   printf("%.*s\n", (int)out->size, out->at);
 }
 
-static int ledger_verify(struct store_engine *engine, struct listing *listing)
+static int ledger_verify(struct store_engine *engine, const struct options *options,
+                         const struct seal_arguments *arguments, struct listing *listing)
 {
   struct verify_report report = {
     .found = on_finding, .progress = on_verify_progress, .arg = listing};
+  struct seal_report seals = {
+    .found = on_seal_finding, .progress = on_seal_progress, .arg = listing};
   if (listing->json) {
     json_out_begin_object(&listing->out);
     json_out_key(&listing->out, "findings");
@@ -274,7 +327,11 @@ static int ledger_verify(struct store_engine *engine, struct listing *listing)
     return EXIT_STORE;
   }
   print_verify(listing, &report);
-  return report.findings == 0 ? EXIT_DONE : EXIT_FOUND;
+  int code = seal_run_verify(options, arguments, engine, &seals);
+  if (code == EXIT_STORE)
+    return code;
+  print_seals(listing, &report, &seals);
+  return report.findings == 0 ? code : EXIT_FOUND;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -286,7 +343,9 @@ static const char more[] =
   "        run meanwhile. Each run is kept in replay_runs.\n"
   "verify  re-derives the hash chains of users and batches from the stored bytes; names the first\n"
   "        entry or batch of a partition that does not follow. May run beside a server.\n"
-  "        When there are seals, it compares the journal with them as well.\n"
+  "        It compares the journal with the seals as well; with --key or --seal-dir there have to "
+  "be\n"
+  "        some.\n"
   "seal    makes a signed seal now: what every user had, under one root, outside the database.\n"
   "proof   --user ID: that the newest seal has that user's balances; --from SEAL --to SEAL: that "
   "the\n"
@@ -304,53 +363,85 @@ static struct store_engine *open_store(const struct options *options, bool repla
   return cli_open_store(options, false);
 }
 
+/* Which of the command's own options go with which verb. */
+enum { REPAIR, USER, FROM, TO, PROOF_FILE, KEY, OWN_COUNT };
+static const struct verb {
+  const char *name;
+  bool takes[OWN_COUNT];
+} verbs[] = {
+  {"replay", {[REPAIR] = true}},
+  {"verify", {[KEY] = true}},
+  {"seal", {false}},
+  {"proof", {[USER] = true, [FROM] = true, [TO] = true}},
+  {"check", {[PROOF_FILE] = true, [KEY] = true}},
+};
+
+/* NULL: there is no such verb, or an option is not for it; told on stderr. */
+static const char *read_verb(const struct options *options, const struct option_extra *extra)
+{
+  const char *name = options->arguments_count == 1 ? options->arguments[0] : "";
+  for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+    if (strcmp(verbs[i].name, name) != 0)
+      continue;
+    for (size_t own = 0; own < OWN_COUNT; own++) {
+      if (extra[own].value == NULL || verbs[i].takes[own])
+        continue;
+      fprintf(stderr, "holdfast ledger %s: --%s does not go with it\n", name, extra[own].flag);
+      return NULL;
+    }
+    return verbs[i].name;
+  }
+  fprintf(stderr, "usage: holdfast ledger replay [--repair] | verify | seal | proof | check\n");
+  return NULL;
+}
+
+static int run(const char *verb, struct options *options, const struct seal_arguments *arguments,
+               bool repair)
+{
+  struct listing listing = {.started_us = direct_wall_us(), .json = options->json};
+  bool replay = strcmp(verb, "replay") == 0;
+  int code = EXIT_STORE;
+  if (seal_is_verb(verb))
+    return seal_run(verb, options, arguments);
+  if (options->readers < READERS_NEEDED)
+    options->readers = READERS_NEEDED;
+  struct store_engine *engine = open_store(options, replay);
+  if (engine == NULL)
+    return EXIT_STORE;
+  if (store_admin_of(engine) == NULL)
+    fprintf(stderr, "holdfast ledger: this store keeps nothing that could be checked\n");
+  else
+    code = replay ? ledger_replay(engine, repair, &listing)
+                  : ledger_verify(engine, options, arguments, &listing);
+  engine->ops->close(engine);
+  json_out_deinit(&listing.out);
+  return code;
+}
+
 int cmd_ledger(int argc, char **argv)
 {
   struct options options;
   struct option_extra extra[] = {
-    {"repair", false, "replay: rewrite the projections", NULL},
-    {"user", true, "proof: of this user", NULL},
-    {"from", true, "proof: the older seal", NULL},
-    {"to", true, "proof: the newer seal", NULL},
-    {"file", true, "check: the proof", NULL},
-    {"key", true, "verify, check: the public key that must have signed, hex or a file", NULL},
+    [REPAIR] = {"repair", false, "replay: rewrite the projections", NULL},
+    [USER] = {"user", true, "proof: of this user", NULL},
+    [FROM] = {"from", true, "proof: the older seal", NULL},
+    [TO] = {"to", true, "proof: the newer seal", NULL},
+    [PROOF_FILE] = {"file", true, "check: the proof", NULL},
+    [KEY] = {"key", true, "verify, check: the public key that must have signed, hex or a file",
+             NULL},
     {0}};
-  struct listing listing = {.started_us = direct_wall_us()};
   if (cli_help(argc, argv, "ledger replay [--repair] | verify | seal | proof | check", extra, more))
     return EXIT_DONE;
   int code = EXIT_USAGE;
-  if (!options_read(&options, "ledger", argc, argv, extra))
-    goto out;
-  const char *verb = options.arguments_count == 1 ? options.arguments[0] : "";
-  bool replay = strcmp(verb, "replay") == 0, repair = extra[0].value != NULL;
-  struct seal_arguments seals = {.user = extra[1].value,
-                                 .from = extra[2].value,
-                                 .to = extra[3].value,
-                                 .file = extra[4].value,
-                                 .key = extra[5].value};
-  if (seal_is_verb(verb)) {
-    code = seal_run(verb, &options, &seals);
-    goto out;
-  }
-  if ((!replay && strcmp(verb, "verify") != 0) || (repair && !replay)) {
-    fprintf(stderr, "usage: holdfast ledger replay [--repair] | verify | seal | proof | check\n");
-    goto out;
-  }
-  listing.json = options.json;
-  if (options.readers < READERS_NEEDED)
-    options.readers = READERS_NEEDED;
-  struct store_engine *engine = open_store(&options, replay);
-  code = EXIT_STORE;
-  if (engine != NULL && store_admin_of(engine) != NULL)
-    code = replay ? ledger_replay(engine, repair, &listing) : ledger_verify(engine, &listing);
-  if (code != EXIT_STORE && code != EXIT_USAGE && !replay) {
-    int sealed = seal_run_verify(&options, &seals, engine);
-    code = sealed != EXIT_DONE ? sealed : code;
-  }
-  if (engine != NULL)
-    engine->ops->close(engine);
-out:
-  json_out_deinit(&listing.out);
+  const char *verb =
+    options_read(&options, "ledger", argc, argv, extra) ? read_verb(&options, extra) : NULL;
+  struct seal_arguments arguments = {.user = extra[USER].value,
+                                     .from = extra[FROM].value,
+                                     .to = extra[TO].value,
+                                     .file = extra[PROOF_FILE].value,
+                                     .key = extra[KEY].value};
+  if (verb != NULL && seal_read_arguments(verb, &arguments))
+    code = run(verb, &options, &arguments, extra[REPAIR].value != NULL);
   options_free(&options);
   return code;
 }

@@ -1,6 +1,7 @@
 /* See cmd_seal.h. */
 #include "server/cmd_seal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 
 #include "adapters/store/store_admin.h"
 #include "server/cli.h"
-#include "server/seal_proof.h"
 #include "server/sealer.h"
 
 #define PROOF_FILE_MAX (4u << 20)
@@ -49,6 +49,44 @@ static bool read_key(const char *text, uint8_t ret_key[HF_SIGN_KEY_SIZE])
   return good;
 }
 
+/* An argument that is a number: absent, or 1 and more. */
+static bool read_number(const char *flag, const char *text, const char *what, uint64_t *ret_number)
+{
+  hf_id id;
+  if (text == NULL)
+    return true;
+  if (!hf_id_parse(text, strlen(text), &id)) {
+    fprintf(stderr, "holdfast ledger: --%s %s: not %s\n", flag, text, what);
+    return false;
+  }
+  *ret_number = id;
+  return true;
+}
+
+bool seal_read_arguments(const char *verb, struct seal_arguments *arguments)
+{
+  if (arguments->key != NULL && !read_key(arguments->key, arguments->key_bytes)) {
+    fail(EXIT_USAGE, "--key is 64 hexadecimal digits, or a file that begins with them");
+    return false;
+  }
+  if (!read_number("user", arguments->user, "an id", &arguments->user_id) ||
+      !read_number("from", arguments->from, "the number of a seal", &arguments->from_seal) ||
+      !read_number("to", arguments->to, "the number of a seal", &arguments->to_seal))
+    return false;
+  const char *wrong = NULL;
+  if (strcmp(verb, "check") == 0 && arguments->file == NULL)
+    wrong = "check --file PROOF [--key KEY]";
+  else if (strcmp(verb, "proof") != 0)
+    wrong = NULL;
+  else if (arguments->user != NULL && (arguments->from != NULL || arguments->to != NULL))
+    wrong = "proof: --user does not go with --from and --to";
+  else if (arguments->user == NULL && (arguments->from == NULL || arguments->to == NULL))
+    wrong = "proof --user ID, or proof --from SEAL --to SEAL";
+  if (wrong != NULL)
+    fail(EXIT_USAGE, wrong);
+  return wrong == NULL;
+}
+
 /* ---- seal ------------------------------------------------------------------------------------ */
 
 static void on_progress(void *arg, uint64_t entries, uint64_t users)
@@ -76,33 +114,20 @@ static int run_seal(const struct options *options, struct store_engine *engine,
 
 /* ---- proof ----------------------------------------------------------------------------------- */
 
-static bool parse_number(const char *text, uint64_t *ret_number)
-{
-  hf_id id;
-  if (text == NULL || !hf_id_parse(text, strlen(text), &id))
-    return false;
-  *ret_number = id;
-  return true;
-}
-
 static int run_proof(const struct seal_arguments *arguments, struct store_engine *engine,
                      const struct seal_folder *folder)
 {
   char why[SEAL_WHY_MAX] = "";
   struct json_out out = {0};
-  uint64_t user, from, to;
   int code = EXIT_DONE;
-  if (parse_number(arguments->user, &user)) {
-    enum hf_error error = seal_prove_user(folder, engine, user, &out, why);
+  if (arguments->user != NULL) {
+    enum hf_error error = seal_prove_user(folder, engine, arguments->user_id, &out, why);
     if (error == HF_E_USER_NOT_FOUND)
       code = fail(EXIT_FOUND, "the newest seal has no such user");
     else if (error != HF_OK)
       code = fail(error == HF_E_INTERNAL ? EXIT_FOUND : EXIT_STORE, why);
-  } else if (parse_number(arguments->from, &from) && parse_number(arguments->to, &to)) {
-    if (!seal_prove_log(folder, from, to, &out, why))
-      code = fail(EXIT_FOUND, why);
-  } else {
-    code = fail(EXIT_USAGE, "proof --user ID, or proof --from SEAL --to SEAL");
+  } else if (!seal_prove_log(folder, arguments->from_seal, arguments->to_seal, &out, why)) {
+    code = fail(EXIT_FOUND, why);
   }
   if (code == EXIT_DONE)
     printf("%.*s\n", (int)out.size, out.at);
@@ -112,21 +137,31 @@ static int run_proof(const struct seal_arguments *arguments, struct store_engine
 
 /* ---- check: needs neither store nor folder --------------------------------------------------- */
 
+/* NULL: it may be one. */
+static const char *not_a_proof(const struct stat *status)
+{
+  if (S_ISDIR(status->st_mode))
+    return "a folder, not a proof";
+  if (!S_ISREG(status->st_mode))
+    return "not a file";
+  if (status->st_size == 0)
+    return "empty";
+  return status->st_size > (off_t)PROOF_FILE_MAX ? "longer than any proof" : NULL;
+}
+
 static int run_check(const struct seal_arguments *arguments)
 {
-  uint8_t key[HF_SIGN_KEY_SIZE];
   json_error_t error;
-  if (arguments->file == NULL)
-    return fail(EXIT_USAGE, "check --file PROOF [--key KEY]");
-  if (arguments->key != NULL && !read_key(arguments->key, key))
-    return fail(EXIT_USAGE, "--key is 64 hexadecimal digits, or a file that has them");
   struct stat status;
-  if (stat(arguments->file, &status) != 0 || status.st_size > (off_t)PROOF_FILE_MAX)
-    return fail(EXIT_USAGE, "the proof cannot be read");
+  const char *unfit = stat(arguments->file, &status) != 0 ? strerror(errno) : not_a_proof(&status);
+  if (unfit != NULL) {
+    fprintf(stderr, "holdfast ledger: %s: %s\n", arguments->file, unfit);
+    return EXIT_USAGE;
+  }
   json_t *proof = json_load_file(arguments->file, JSON_REJECT_DUPLICATES, &error);
   if (proof == NULL)
     return fail(EXIT_FOUND, "the proof is no JSON");
-  const char *wrong = seal_check(proof, arguments->key != NULL ? key : NULL);
+  const char *wrong = seal_check(proof, arguments->key != NULL ? arguments->key_bytes : NULL);
   json_decref(proof);
   if (wrong != NULL)
     return fail(EXIT_FOUND, wrong);
@@ -163,49 +198,36 @@ int seal_run(const char *verb, const struct options *options,
 
 /* ---- verify ---------------------------------------------------------------------------------- */
 
-static void on_found(void *arg, const struct seal_finding *finding)
+static void found(struct seal_report *report, const char *what)
 {
-  (void)arg;
-  fprintf(stderr, "seal %" PRIu64 ": %s", finding->seal, finding->what);
-  if (finding->user != 0)
-    fprintf(stderr, ": user %" PRIu64, finding->user);
-  if (finding->batch != 0)
-    fprintf(stderr, ": partition %u batch %" PRIu64, (unsigned)finding->partition, finding->batch);
-  fprintf(stderr, "\n");
-}
-
-static void on_verified(void *arg, uint64_t users, uint64_t total)
-{
-  (void)arg;
-  cli_progress("verifying seals", users, total);
+  struct seal_finding finding = {.what = what};
+  report->findings++;
+  report->found(report->arg, &finding);
 }
 
 int seal_run_verify(const struct options *options, const struct seal_arguments *arguments,
-                    struct store_engine *engine)
+                    struct store_engine *engine, struct seal_report *report)
 {
   char path[SEAL_PATH_MAX + 1u], why[SEAL_WHY_MAX] = "";
-  uint8_t key[HF_SIGN_KEY_SIZE];
-  struct seal_report report = {.found = on_found, .progress = on_verified};
+  bool wanted = arguments->key != NULL || options->seal_dir[0] != '\0';
+  enum hf_error error = HF_OK;
   seal_folder_of(options, path, sizeof path);
-  if (arguments->key != NULL && !read_key(arguments->key, key))
-    return fail(EXIT_USAGE, "--key is 64 hexadecimal digits, or a file that has them");
-  if (access(path, F_OK) != 0)
-    return options->seal_dir[0] == '\0' ? EXIT_DONE : fail(EXIT_FOUND, "no such --seal-dir");
   struct seal_folder *folder = rt_alloc(sizeof *folder);
-  int code = EXIT_DONE;
-  if (!seal_folder_open(folder, path, false, why)) {
-    code = fail(EXIT_FOUND, why);
-  } else {
-    enum hf_error error = seal_verify(folder, engine, arguments->key != NULL ? key : NULL, &report);
+  bool is_there = access(path, F_OK) == 0;
+  if (is_there && !seal_folder_open(folder, path, false, why)) {
+    found(report, why);
+  } else if (is_there) {
+    error =
+      seal_verify(folder, engine, arguments->key != NULL ? arguments->key_bytes : NULL, report);
     cli_progress_end();
-    if (error != HF_OK)
-      code = fail(EXIT_STORE, "the store cannot be read to its end");
-    else if (report.findings > 0)
-      code = EXIT_FOUND;
-    fprintf(stderr, "%" PRIu64 " seals, %" PRIu64 " sealed users: %s\n", report.seals, report.users,
-            report.findings == 0 ? "as they were" : "CHANGED");
     seal_folder_close(folder);
   }
   rt_free(folder);
-  return code;
+  if (error != HF_OK)
+    return fail(EXIT_STORE, "the store cannot be read to its end");
+  if (wanted && report->seals == 0 && report->findings == 0) {
+    snprintf(why, sizeof why, "there is no seal in %.200s", path);
+    found(report, why);
+  }
+  return report->findings > 0 ? EXIT_FOUND : EXIT_DONE;
 }

@@ -1,16 +1,19 @@
 /* See seal_folder.h. */
 #include "server/seal_folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_PATH_MAX (SEAL_PATH_MAX + 64u)
+#define KEY_BESIDE "key.new"
 #define KEY_TEXT_SIZE (2u * HF_SIGN_SEED_SIZE + 1u) /* hex and a line end */
 
 static bool refuse(char why[SEAL_WHY_MAX], const char *what, const char *name)
@@ -77,6 +80,20 @@ static bool sync_folder(const char *path)
   return synced;
 }
 
+static bool exists(const struct seal_folder *folder, const char *name)
+{
+  char path[FILE_PATH_MAX];
+  path_of(folder, name, path);
+  return access(path, F_OK) == 0;
+}
+
+static bool has_seal(const struct seal_folder *folder, uint64_t number)
+{
+  char name[32];
+  name_of(number, name);
+  return exists(folder, name);
+}
+
 /* The file is there with all of its bytes, or not at all. */
 static bool write_file(const struct seal_folder *folder, const char *name, mode_t mode,
                        const void *bytes, size_t size)
@@ -103,29 +120,53 @@ static bool write_hex(const struct seal_folder *folder, const char *name, mode_t
   return write_file(folder, name, mode, text, KEY_TEXT_SIZE);
 }
 
-static bool key_open(struct seal_folder *folder, char why[SEAL_WHY_MAX])
+/* The seed in that file. 0, an errno, or -1: it is none. */
+static int read_seed(const struct seal_folder *folder, const char *name,
+                     uint8_t ret_seed[HF_SIGN_SEED_SIZE])
 {
   char path[FILE_PATH_MAX];
-  uint8_t key[HF_SIGN_KEY_SIZE];
   struct hf_bytes text = {0};
-  path_of(folder, "key", path);
+  path_of(folder, name, path);
   int code = read_file(path, KEY_TEXT_SIZE, &text);
-  bool made = code == ENOENT && folder->newest == 0;
-  bool good = true;
-  if (made)
-    hf_random_bytes(folder->seed, sizeof folder->seed);
-  else if (code != 0)
-    good = refuse(why, "the signing key of the seals cannot be read:", strerror(code));
-  else if (text.size != KEY_TEXT_SIZE || text.at[text.size - 1u] != '\n' ||
-           !hf_unhex((const char *)text.at, text.size - 1u, folder->seed, sizeof folder->seed))
-    good = refuse(why, "not a signing key:", path);
+  if (code == 0 && (text.size != KEY_TEXT_SIZE || text.at[text.size - 1u] != '\n' ||
+                    !hf_unhex((const char *)text.at, text.size - 1u, ret_seed, HF_SIGN_SEED_SIZE)))
+    code = -1;
   hf_bytes_deinit(&text);
-  if (!good || !made)
-    return good;
+  return code;
+}
+
+/* Behind the first seal: a key without any says that there were some. */
+static bool key_keep(struct seal_folder *folder, char why[SEAL_WHY_MAX])
+{
+  char from[FILE_PATH_MAX], to[FILE_PATH_MAX];
+  uint8_t key[HF_SIGN_KEY_SIZE];
+  path_of(folder, KEY_BESIDE, from);
+  path_of(folder, "key", to);
   hf_sign_key(folder->seed, key);
-  return (write_hex(folder, "key", 0600, folder->seed) &&
-          write_hex(folder, "key.pub", 0644, key)) ||
-         refuse(why, "cannot write the signing key:", strerror(errno));
+  if (rename(from, to) != 0 || !sync_folder(folder->path) ||
+      !write_hex(folder, "key.pub", 0644, key))
+    return refuse(why, "cannot write the signing key:", strerror(errno));
+  folder->key_is_new = false;
+  return true;
+}
+
+static bool key_open(struct seal_folder *folder, char why[SEAL_WHY_MAX])
+{
+  uint8_t key[HF_SIGN_KEY_SIZE];
+  int code = read_seed(folder, "key", folder->seed);
+  if (code == ENOENT && folder->newest == 0) {
+    hf_random_bytes(folder->seed, sizeof folder->seed);
+    folder->key_is_new = true;
+    return true;
+  }
+  if (code == ENOENT && read_seed(folder, KEY_BESIDE, folder->seed) == 0) {
+    hf_sign_key(folder->seed, key); /* the process ended behind its first seal */
+    if (memcmp(key, folder->last.key, sizeof key) == 0)
+      return key_keep(folder, why);
+  }
+  if (code < 0)
+    return refuse(why, "not a signing key, in", folder->path);
+  return code == 0 || refuse(why, "the signing key of the seals cannot be read:", strerror(code));
 }
 
 /* ---- statements ------------------------------------------------------------------------------ */
@@ -141,14 +182,6 @@ bool seal_folder_text(const struct seal_folder *folder, uint64_t number, struct 
     return true;
   snprintf(ret_why, SEAL_WHY_MAX, "seal %" PRIu64 ": %s", number, strerror(code));
   return false;
-}
-
-static bool exists(const struct seal_folder *folder, uint64_t number)
-{
-  char path[FILE_PATH_MAX], name[32];
-  name_of(number, name);
-  path_of(folder, name, path);
-  return access(path, F_OK) == 0;
 }
 
 /* One statement after the other, each with its place in the log of those before it. */
@@ -193,10 +226,52 @@ static bool folder_lock(struct seal_folder *folder, char why[SEAL_WHY_MAX])
   return true;
 }
 
+/* How many statements lie there, and the highest number of them. */
+static bool count_seals(const struct seal_folder *folder, uint64_t *ret_count,
+                        uint64_t *ret_highest)
+{
+  DIR *listing = opendir(folder->path);
+  uint64_t count = 0, highest = 0;
+  if (listing == NULL)
+    return false;
+  for (const struct dirent *entry; (entry = readdir(listing)) != NULL;) {
+    char name[32];
+    uint64_t number = strtoull(entry->d_name, NULL, 10);
+    name_of(number, name);
+    if (number == 0 || strcmp(name, entry->d_name) != 0)
+      continue;
+    count++;
+    highest = number > highest ? number : highest;
+  }
+  closedir(listing);
+  *ret_count = count;
+  *ret_highest = highest;
+  return true;
+}
+
+bool seal_folder_whole(const struct seal_folder *folder, char ret_why[SEAL_WHY_MAX])
+{
+  uint64_t count, highest;
+  if (!count_seals(folder, &count, &highest))
+    return refuse(ret_why, "the folder of seals cannot be read:", strerror(errno));
+  if (highest < folder->newest)
+    highest = folder->newest;
+  for (uint64_t i = 1; count != highest && i <= highest; i++) {
+    if (has_seal(folder, i))
+      continue; /* or it was written while the folder was read */
+    snprintf(ret_why, SEAL_WHY_MAX,
+             "seal %" PRIu64 " is missing, and there was one with the number %" PRIu64, i, highest);
+    return false;
+  }
+  if (highest == 0 && (exists(folder, "key") || exists(folder, "key.pub")))
+    return refuse(ret_why, "the key is there that has signed seals, and no seal in", folder->path);
+  return true;
+}
+
 bool seal_folder_refresh(struct seal_folder *folder, char ret_why[SEAL_WHY_MAX])
 {
   bool good = true;
-  while (good && exists(folder, folder->newest + 1u))
+  while (good && has_seal(folder, folder->newest + 1u))
     good = statement_take(folder, ret_why);
   return good;
 }
@@ -212,7 +287,7 @@ bool seal_folder_open(struct seal_folder *folder, const char *path, bool write,
     seal_folder_close(folder);
     return false;
   }
-  bool good = seal_folder_refresh(folder, ret_why);
+  bool good = seal_folder_refresh(folder, ret_why) && seal_folder_whole(folder, ret_why);
   if (good && write)
     good = key_open(folder, ret_why);
   if (!good)
@@ -232,6 +307,10 @@ bool seal_folder_add(struct seal_folder *folder, struct seal *seal, char ret_why
   struct hf_bytes text = {0};
   char name[32];
   CHECK(folder->lock >= 0);
+  if (!seal_folder_whole(folder, ret_why))
+    return false;
+  if (folder->key_is_new && !write_hex(folder, KEY_BESIDE, 0600, folder->seed))
+    return refuse(ret_why, "cannot write the signing key:", strerror(errno));
   seal->number = folder->newest + 1u;
   seal->log_size = folder->newest;
   seal->log_root = merkle_root(&folder->log);
@@ -247,5 +326,5 @@ bool seal_folder_add(struct seal_folder *folder, struct seal *seal, char ret_why
     refuse(ret_why, "cannot write a seal:", strerror(errno));
   }
   hf_bytes_deinit(&text);
-  return good;
+  return good && (!folder->key_is_new || key_keep(folder, ret_why));
 }

@@ -1,8 +1,10 @@
 /* See seal_proof.h. */
 #include "server/seal_proof.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "server/seal_leaves.h"
 #include "server/sealer.h"
@@ -138,8 +140,13 @@ static bool put_log_proof(const struct seal_folder *folder, uint64_t size,
 bool seal_prove_log(const struct seal_folder *folder, uint64_t from, uint64_t to,
                     struct json_out *out, char ret_why[SEAL_WHY_MAX])
 {
-  if (from == 0 || from >= to || to > folder->newest)
-    return refuse(ret_why, "there are no two such seals");
+  if (from == 0 || from >= to || to > folder->newest) {
+    snprintf(ret_why, SEAL_WHY_MAX,
+             "no seal %" PRIu64 " with a newer seal %" PRIu64
+             " in the folder, which has 1 to %" PRIu64,
+             from, to, folder->newest);
+    return false;
+  }
   json_out_begin_object(out);
   json_out_key(out, "proof");
   json_out_string(out, "consistency");
@@ -290,31 +297,34 @@ static enum hf_error verify_batches(const struct seal *seal, struct store_engine
   return error;
 }
 
-static enum hf_error verify_users(const struct seal_folder *folder, struct store_engine *engine,
-                                  struct seal_report *report)
+/* False: they are of another seal, which may have been added, or damaged, or there are none. */
+static bool open_leaves(const struct seal_folder *folder, struct seal_leaves *leaves,
+                        bool *ret_missing)
 {
   char path[SEAL_PATH_MAX + 32u];
-  struct seal_leaves leaves;
+  sealer_leaves_path(folder, path);
+  *ret_missing = access(path, F_OK) != 0;
+  return seal_leaves_open(leaves, path, folder->newest, folder->last.partition_bits);
+}
+
+/* `leaves` are open, and are closed. */
+static enum hf_error verify_users(const struct seal_folder *folder, struct seal_leaves *leaves,
+                                  struct store_engine *engine, struct seal_report *report)
+{
   struct seal_record record;
   struct merkle_tree tree = {0};
   struct hf_bytes bytes = {0};
   enum hf_error error = HF_OK;
   struct seal_finding finding = {.seal = folder->newest};
-  sealer_leaves_path(folder, path);
-  if (!seal_leaves_open(&leaves, path, folder->newest, folder->last.partition_bits)) {
-    finding.what = "the leaves of the newest seal are missing: its users were not looked at";
-    find(report, &finding);
-    return HF_OK;
-  }
-  for (uint64_t i = 0; error == HF_OK && i < leaves.count; i++) {
-    if (!seal_leaves_next(&leaves, &record))
+  for (uint64_t i = 0; error == HF_OK && i < leaves->count; i++) {
+    if (!seal_leaves_next(leaves, &record))
       break;
     merkle_add(&tree, &record.leaf);
     hf_bytes_clear(&bytes);
     enum hf_error read = sealer_leaf_at(engine, record.user, record.version, &bytes);
     struct hf_hash hash = merkle_leaf(bytes.at, bytes.size);
     finding.user = record.user;
-    finding.partition = hf_id_partition(record.user, leaves.partition_bits);
+    finding.partition = hf_id_partition(record.user, leaves->partition_bits);
     finding.what = read == HF_OK ? "a user's past is not what was sealed"
                                  : "a sealed user's entries are missing or unreadable";
     if (read == HF_E_UNAVAILABLE)
@@ -323,7 +333,7 @@ static enum hf_error verify_users(const struct seal_folder *folder, struct store
       find(report, &finding);
     report->users++;
     if (report->progress != NULL)
-      report->progress(report->arg, report->users, leaves.count);
+      report->progress(report->arg, report->users, leaves->count);
   }
   struct hf_hash root = merkle_root(&tree);
   finding = (struct seal_finding){.what = "the leaves are not those that were sealed",
@@ -331,7 +341,7 @@ static enum hf_error verify_users(const struct seal_folder *folder, struct store
   if (error == HF_OK && !hf_hash_equal(&root, &folder->last.users_root))
     find(report, &finding);
   hf_bytes_deinit(&bytes);
-  seal_leaves_close(&leaves);
+  seal_leaves_close(leaves);
   return error;
 }
 
@@ -353,12 +363,14 @@ static const char *read_own(const struct seal_folder *folder, uint64_t number,
   return wrong;
 }
 
-enum hf_error seal_verify(const struct seal_folder *folder, struct store_engine *engine,
-                          const uint8_t *key, struct seal_report *report)
+/* Those behind number `from`. */
+static enum hf_error verify_seals(const struct seal_folder *folder, uint64_t from,
+                                  struct store_engine *engine, const uint8_t *key,
+                                  struct seal_report *report)
 {
   enum hf_error error = HF_OK;
   struct seal *seal = rt_alloc(sizeof *seal);
-  for (uint64_t i = 1; error == HF_OK && i <= folder->newest; i++) {
+  for (uint64_t i = from + 1u; error == HF_OK && i <= folder->newest; i++) {
     struct seal_finding finding = {.seal = i, .what = read_own(folder, i, engine, key, seal)};
     if (finding.what != NULL)
       find(report, &finding);
@@ -367,5 +379,33 @@ enum hf_error seal_verify(const struct seal_folder *folder, struct store_engine 
     report->seals++;
   }
   rt_free(seal);
-  return error != HF_OK || folder->newest == 0 ? error : verify_users(folder, engine, report);
+  return error;
+}
+
+enum hf_error seal_verify(struct seal_folder *folder, struct store_engine *engine,
+                          const uint8_t *key, struct seal_report *report)
+{
+  char why[SEAL_WHY_MAX] = "";
+  struct seal_finding finding = {.what = why};
+  struct seal_leaves *leaves = rt_alloc(sizeof *leaves);
+  bool opened = false;
+  uint64_t looked_at = 0;
+  enum hf_error error = HF_OK;
+  while (error == HF_OK && !opened && looked_at < folder->newest) {
+    error = verify_seals(folder, looked_at, engine, key, report);
+    looked_at = folder->newest;
+    opened = error == HF_OK && open_leaves(folder, leaves, &report->without_leaves);
+    if (!opened && error == HF_OK && !seal_folder_refresh(folder, why))
+      find(report, &finding);
+  }
+  if (opened) {
+    error = verify_users(folder, leaves, engine, report);
+  } else if (error == HF_OK && looked_at > 0 && !report->without_leaves) {
+    finding = (struct seal_finding){
+      .seal = looked_at,
+      .what = "the leaves are of another seal: the users of this one were not looked at"};
+    find(report, &finding);
+  }
+  rt_free(leaves);
+  return error;
 }

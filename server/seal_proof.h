@@ -26,22 +26,25 @@ MUST_CHECK bool seal_prove_log(const struct seal_folder *folder, uint64_t from, 
 MUST_CHECK const char *seal_check(const json_t *proof, const uint8_t *key);
 
 struct seal_finding {
-  const char *what; /* static text */
-  uint64_t seal;    /* number */
+  const char *what; /* lasts for the call */
+  uint64_t seal;    /* number; 0: the folder */
   hf_id user;       /* 0: none */
   uint32_t partition;
   uint64_t batch; /* 0: none */
 };
 struct seal_report {
   uint64_t seals, users; /* looked at */
+  bool without_leaves;   /* there are none here, as in a copy of the statements: no users */
   uint64_t findings;
   void (*found)(void *arg, const struct seal_finding *finding);
   void (*progress)(void *arg, uint64_t users, uint64_t total);
   void *arg;
 };
 /* Every sealed batch is in the database with its hash, and every user of the newest seal was at its
- * version what the seal says. HF_OK when all was read, whatever was found. */
-MUST_CHECK enum hf_error seal_verify(const struct seal_folder *folder, struct store_engine *engine,
+ * version what the seal says, if the leaves are there: what the users had follows from the batches
+ * as well, when those are whole. HF_OK when all was read, whatever was found. Beside a server: seals
+ * that it makes meanwhile are read as well. */
+MUST_CHECK enum hf_error seal_verify(struct seal_folder *folder, struct store_engine *engine,
                                      const uint8_t *key, struct seal_report *report);
 
 #endif

@@ -381,8 +381,10 @@ static bool stopped(const struct sealer *sealer)
 bool sealer_run(struct sealer *sealer, char ret_why[SEAL_WHY_MAX])
 {
   char path[SEAL_PATH_MAX + 32u];
-  struct pass *pass = rt_alloc(sizeof *pass);
   CHECK(store_admin_of(sealer->engine) != NULL);
+  if (!seal_folder_whole(sealer->folder, ret_why)) /* before the leaves are exchanged */
+    return false;
+  struct pass *pass = rt_alloc(sizeof *pass);
   pass->sealer = sealer;
   pass->why = ret_why;
   pass->worked_from_us = direct_wall_us();

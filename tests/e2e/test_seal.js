@@ -50,6 +50,13 @@ function prove(data, file, ...what) {
   return JSON.parse(done.out);
 }
 
+// An old copy of the database; a log of the newer one has no place beside it.
+function putBack(data, copy) {
+  for (const name of fs.readdirSync(data))
+    if (name.startsWith('holdfast.db-')) fs.rmSync(path.join(data, name));
+  fs.writeFileSync(path.join(data, 'holdfast.db'), copy);
+}
+
 const check = (file, key) => cli('ledger', 'check', '--file', file, '--key', key);
 
 async function sealed() {
@@ -90,20 +97,25 @@ test('proofs hold, also of users who went on, and fall with any change', async (
 
 test('verify finds a past that was exchanged whole, which hashes alone do not tell', async () => {
   const { data, users, key } = await sealed();
-  const database = path.join(data, 'holdfast.db');
-  const copy = fs.readFileSync(database);
+  const copy = fs.readFileSync(path.join(data, 'holdfast.db'));
   await work(data, users);
   seal(data);
   const verify = () => ledger(data, 'verify', '--key', key);
   assert.strictEqual(verify().code, 0, verify().err);
-  for (const name of fs.readdirSync(data)) // a log of the newer database has no place beside it
-    if (name.startsWith('holdfast.db-')) fs.rmSync(path.join(data, name));
-  fs.writeFileSync(database, copy);
+  putBack(data, copy);
   const found = verify();
   assert.match(found.out, /whole/, 'the chains of the old copy are whole');
   assert.strictEqual(found.code, 1);
-  assert.match(found.err, /seal 2: a sealed batch is missing/);
-  assert.match(found.err, new RegExp(`user ${users[0]}`));
+  assert.match(found.out, /^seal 2: a sealed batch is missing/m);
+  assert.match(found.out, new RegExp(`user ${users[0]}`));
+  const told = ledger(data, 'verify', '--key', key, '--json');
+  assert.strictEqual(told.code, 1);
+  const { ok, findings, seals } = JSON.parse(told.out);
+  assert.strictEqual(ok, false, 'of the seals as well');
+  assert.strictEqual(seals, 2);
+  assert.ok(findings.some((each) => each.seal === 2 && each.batch > 0 &&
+    each.what === 'a sealed batch is missing'), told.out);
+  assert.ok(findings.some((each) => each.user_id === users[0]), told.out);
   fs.rmSync(data, { recursive: true });
 });
 
@@ -116,7 +128,7 @@ test('a statement or a leaf that was changed is noticed, and leaves are made ane
   const bytes = fs.readFileSync(leaves);
   bytes[20] ^= 1;
   fs.writeFileSync(leaves, bytes);
-  assert.match(ledger(data, 'verify', '--key', key).err, /not those that were sealed|not what was/);
+  assert.match(ledger(data, 'verify', '--key', key).out, /not those that were sealed|not what was/);
   assert.strictEqual(ledger(data, 'proof', '--user', users[0]).code, 3);
   await work(data, users.slice(0, 2));
   seal(data);
@@ -125,10 +137,151 @@ test('a statement or a leaf that was changed is noticed, and leaves are made ane
   fs.writeFileSync(statement, text.replace(/users (\d)/, (_, n) => `users ${9 - n}`));
   const found = ledger(data, 'verify', '--key', key);
   assert.strictEqual(found.code, 1);
-  assert.match(found.err, /seal 1: its signature does not hold/);
+  assert.match(found.out, /seal 1: its signature does not hold/);
   assert.strictEqual(ledger(data, 'seal').code, 1, 'nothing is sealed behind a broken log');
   fs.rmSync(data, { recursive: true });
 });
+
+// Seals 1 to 3 in a folder, and a way to look at it without some of its files.
+async function threeSeals() {
+  const made = await sealed();
+  const folder = path.join(made.data, 'seals');
+  for (let i = 0; i < 2; i += 1) { await work(made.data, made.users.slice(0, 1)); seal(made.data); }
+  const without = (names, look) => {
+    for (const name of names) fs.renameSync(path.join(folder, name), path.join(made.data, name));
+    look();
+    for (const name of names) fs.renameSync(path.join(made.data, name), path.join(folder, name));
+  };
+  return { ...made, folder, without };
+}
+
+const SEALS = [1, 2, 3].map((number) => `0000000${number}.seal`);
+
+test('verify misses seals that are gone, and nothing is sealed in their place', async () => {
+  const { data, folder, without } = await threeSeals();
+  for (const [gone, why] of [
+    [SEALS.slice(0, 1), /seal 1 is missing, .* the number 3/],
+    [SEALS.slice(1, 2), /seal 2 is missing, .* the number 3/],
+    [SEALS, /the key is there that has signed seals, and no seal in/],
+    [[...SEALS, 'key'], /the key is there/],
+    [[...SEALS, 'key.pub'], /the key is there/],
+  ])
+    without(gone, () => {
+      const before = fs.readdirSync(folder).sort();
+      const found = ledger(data, 'verify');
+      assert.strictEqual(found.code, 1, `${gone}: ${found.out}`);
+      assert.match(found.out, why);
+      assert.strictEqual(JSON.parse(ledger(data, 'verify', '--json').out).ok, false);
+      const refused = ledger(data, 'seal');
+      assert.strictEqual(refused.code, 1, `${gone}: ${refused.out}`);
+      assert.match(refused.err, why);
+      assert.deepStrictEqual(fs.readdirSync(folder).sort(), before);
+    });
+  assert.strictEqual(ledger(data, 'verify').code, 0, 'they are back');
+  fs.rmSync(data, { recursive: true });
+});
+
+test('without any seal: a failure when a key or a folder was given, else said', async () => {
+  const { data, folder, without } = await threeSeals();
+  const key = fs.readFileSync(path.join(folder, 'key.pub'), 'utf8').trim();
+  const look = () => {
+    const plain = ledger(data, 'verify');
+    assert.strictEqual(plain.code, 0, plain.out);
+    assert.match(plain.out, /^no seals to compare with$/m);
+    for (const given of [['--key', key], ['--seal-dir', folder]]) {
+      const found = ledger(data, 'verify', ...given);
+      assert.strictEqual(found.code, 1, given.join(' '));
+      assert.match(found.out, /there is no seal in/);
+      assert.strictEqual(JSON.parse(ledger(data, 'verify', '--json', ...given).out).ok, false);
+    }
+  };
+  without([...SEALS, 'key', 'key.pub'], look);
+  fs.rmSync(folder, { recursive: true });
+  look();
+  fs.rmSync(data, { recursive: true });
+});
+
+test('the newest seals, gone with the newest data, are missed by a copy of the seals', async () => {
+  const { data, users, key } = await sealed();
+  const copies = temporaryFolder();
+  const old = fs.readFileSync(path.join(data, 'holdfast.db'));
+  const leaves = path.join(data, 'seals', 'users.leaves');
+  const oldLeaves = fs.readFileSync(leaves);
+  await work(data, users);
+  seal(data);
+  for (const name of SEALS.slice(0, 2))
+    fs.copyFileSync(path.join(data, 'seals', name), path.join(copies, name));
+  const byCopy = () => ledger(data, 'verify', '--key', key, '--seal-dir', copies);
+  const whole = byCopy();
+  assert.strictEqual(whole.code, 0, whole.out + whole.err);
+  assert.match(whole.out, /^2 seals, 0 sealed users \(without users.leaves\): as they were$/m);
+  putBack(data, old);
+  fs.rmSync(path.join(data, 'seals', SEALS[1]));
+  assert.match(ledger(data, 'verify').out, /the leaves are of another seal/, 'left behind by haste');
+  fs.writeFileSync(leaves, oldLeaves);
+  assert.strictEqual(ledger(data, 'verify', '--key', key).code, 0, 'nothing here can tell');
+  assert.strictEqual(byCopy().code, 1);
+  assert.match(byCopy().out, /^seal 2: a sealed batch is missing/m);
+  for (const folder of [data, copies]) fs.rmSync(folder, { recursive: true });
+});
+
+test('a server that has no seal of one number any more makes none, and says so', async () => {
+  const { data, users } = await sealed();
+  const folder = path.join(data, 'seals');
+  const server = await start(data, ['--seal-every-s', '1']);
+  await until('the next seal', () => fs.existsSync(path.join(folder, SEALS[1])));
+  await post(server, '/v1/ops', { type: 'grant', user_id: users[0], asset: 'RJV', amount: '1' });
+  fs.renameSync(path.join(folder, SEALS[0]), path.join(data, SEALS[0]));
+  await until('the warning', () => /seal 1 is missing/.test(server.log()));
+  const before = fs.readdirSync(folder).filter((name) => name.endsWith('.seal'));
+  await until('another one', () => server.log().match(/seal 1 is missing/g).length > 1);
+  assert.deepStrictEqual(fs.readdirSync(folder).filter((name) => name.endsWith('.seal')), before);
+  fs.renameSync(path.join(data, SEALS[0]), path.join(folder, SEALS[0]));
+  const more = path.join(folder, `${before.length + 2}.seal`.padStart(13, '0'));
+  await until('it goes on', () => fs.existsSync(more));
+  assert.strictEqual((await stop(server)).code, 0);
+  assert.strictEqual(ledger(data, 'verify').code, 0);
+  fs.rmSync(data, { recursive: true });
+});
+
+test('a server that was too short for a seal leaves no key behind', async () => {
+  const data = temporaryFolder();
+  await stop(await start(data));
+  assert.deepStrictEqual(fs.readdirSync(path.join(data, 'seals')), ['lock']);
+  assert.strictEqual(ledger(data, 'verify').code, 0);
+  fs.rmSync(data, { recursive: true });
+});
+
+test('arguments that are wrong, or do not go together, are named before anything is read',
+  async () => {
+    const { data, file } = await threeSeals();
+    fs.writeFileSync(file, '');
+    for (const [code, why, ...args] of [
+      [2, /--from does not go with it|--user does not go with --from/, 'proof', '--user', '1',
+        '--from', '1', '--to', '2'],
+      [2, /verify: --user does not go with it/, 'verify', '--user', '3'],
+      [2, /seal: --user does not go with it/, 'seal', '--user', '3'],
+      [2, /replay: --key does not go with it/, 'replay', '--key', '3'],
+      [2, /verify: --repair does not go with it/, 'verify', '--repair'],
+      [2, /--user x: not an id/, 'proof', '--user', 'x'],
+      [2, /--to 0: not the number of a seal/, 'proof', '--from', '1', '--to', '0'],
+      [2, /--user ID, or proof --from SEAL --to SEAL/, 'proof', '--from', '1'],
+      [2, /--key is 64 hexadecimal digits/, 'verify', '--key', 'zz'],
+      [2, /a folder, not a proof/, 'check', '--file', data],
+      [2, /\/dev\/null: not a file/, 'check', '--file', '/dev/null'],
+      [2, /: empty/, 'check', '--file', file],
+      [2, /nowhere: No such file/, 'check', '--file', `${data}/nowhere`],
+      [1, /no seal 2 with a newer seal 9 in the folder, which has 1 to 3/, 'proof', '--from', '2',
+        '--to', '9'],
+      [1, /no seal 3 with a newer seal 2 /, 'proof', '--from', '3', '--to', '2'],
+    ]) {
+      const done = ledger(data, ...args);
+      assert.strictEqual(done.code, code, `${args.join(' ')}: ${done.out}${done.err}`);
+      assert.match(done.err, why);
+      assert.strictEqual(done.out, '', args.join(' '));
+    }
+    fs.rmSync(data, { recursive: true });
+  });
 
 test('a server seals by itself, and proves what it sealed', async () => {
   const { data, users, key, file } = await sealed();
@@ -167,7 +320,7 @@ test('PostgreSQL is sealed, proved and verified alike, also a copy of its past',
   const found = ledger(data, 'verify', '--key', key, ...older);
   assert.match(found.out, /whole/, 'the chains of the old copy are whole');
   assert.strictEqual(found.code, 1);
-  assert.match(found.err, /seal 2: a sealed batch is missing/);
+  assert.match(found.out, /seal 2: a sealed batch is missing/);
   await pg.remove();
   fs.rmSync(data, { recursive: true });
 });
