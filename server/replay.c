@@ -403,8 +403,13 @@ static enum hf_error open_group(struct replay *replay)
     struct replay_partition *partition = &replay->group[replay->count];
     replay_partition_init(partition, replay->engine, replay->first + replay->count++);
     error = replay->admin->mark(replay->engine, partition->number, &partition->mark);
+    uint64_t until = partition->mark;
+    if (!walked(replay, REPLAY_BALANCES, partition->number, &error)) {
+      partition->mark = 0;
+      until = UINT64_MAX - 1u; /* where the projections most likely stand */
+    }
     if (error == HF_OK)
-      error = replay_fold(partition, partition->mark, replay->report);
+      error = replay_fold(partition, until, replay->report);
     users += HASH_COUNT(partition->users);
   }
   return error;

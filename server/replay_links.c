@@ -263,6 +263,19 @@ static bool on_outcome(void *arg, const struct store_outcome *row)
   return true;
 }
 
+/* A row that cannot be read is a difference. True: the walk was whole. */
+static bool walked(const struct links *links, enum replay_table table, enum hf_error *error)
+{
+  const struct replay_difference base = {.table = table, .partition = links->first};
+  if (*error == HF_OK && links->failed)
+    *error = HF_E_UNAVAILABLE;
+  if (*error != HF_E_INTERNAL)
+    return *error == HF_OK;
+  *error = HF_OK;
+  compare(links, base, "a row cannot be read", 1, 0);
+  return false;
+}
+
 /* Every version and every key has its row: else an entry is not found, or a key is used twice. */
 static enum hf_error check_index(struct links *links)
 {
@@ -272,7 +285,8 @@ static enum hf_error check_index(struct links *links)
   struct store_index_counts *counts = rt_alloc(links->count * sizeof *counts);
   enum hf_error error =
     admin->check_index(links->engine, links->first, links->count, counts, on_index, links);
-  for (unsigned i = 0; error == HF_OK && i < links->count; i++) {
+  bool whole = walked(links, REPLAY_INDEX, &error);
+  for (unsigned i = 0; whole && error == HF_OK && i < links->count; i++) {
     const struct replay_partition *partition = &links->group[i];
     const struct replay_difference base = {.table = REPLAY_INDEX, .partition = partition->number};
     uint64_t cursor = 0, refusals = 0;
@@ -292,19 +306,6 @@ static enum hf_error check_index(struct links *links)
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
-
-/* A row that cannot be read is a difference. True: the walk was whole. */
-static bool walked(const struct links *links, enum replay_table table, enum hf_error *error)
-{
-  const struct replay_difference base = {.table = table, .partition = links->first};
-  if (*error == HF_OK && links->failed)
-    *error = HF_E_UNAVAILABLE;
-  if (*error != HF_E_INTERNAL)
-    return *error == HF_OK;
-  *error = HF_OK;
-  compare(links, base, "a row cannot be read", 1, 0);
-  return false;
-}
 
 static enum hf_error check_names(struct links *links)
 {

@@ -42,8 +42,8 @@ struct seal_report {
 };
 /* Every sealed batch is in the database with its hash, and every user of the newest seal was at its
  * version what the seal says, if the leaves are there: what the users had follows from the batches
- * as well, when those are whole. HF_OK when all was read, whatever was found. Beside a server: seals
- * that it makes meanwhile are read as well. */
+ * as well, when those are whole. HF_OK when all was read, whatever was found. Beside a server:
+ * seals that it makes meanwhile are read as well. */
 MUST_CHECK enum hf_error seal_verify(struct seal_folder *folder, struct store_engine *engine,
                                      const uint8_t *key, struct seal_report *report);
 

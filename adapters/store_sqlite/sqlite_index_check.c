@@ -103,5 +103,7 @@ enum hf_error sqlite_check_index(struct store_engine *base, uint32_t first, uint
   if (sqlite_db_do(db, SQL_COMMIT) != SQLITE_OK)
     sqlite_db_close(db);
   sqlite_engine_return_reader(engine, db);
-  return code == SQLITE_DONE || !go_on ? HF_OK : HF_E_UNAVAILABLE;
+  if (code == SQLITE_DONE || !go_on)
+    return HF_OK;
+  return sqlite_status(code) == STORE_CORRUPT ? HF_E_INTERNAL : HF_E_UNAVAILABLE;
 }

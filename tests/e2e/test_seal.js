@@ -116,6 +116,14 @@ test('verify finds a past that was exchanged whole, which hashes alone do not te
   assert.ok(findings.some((each) => each.seal === 2 && each.batch > 0 &&
     each.what === 'a sealed batch is missing'), told.out);
   assert.ok(findings.some((each) => each.user_id === users[0]), told.out);
+  const refused = ledger(data, 'seal');
+  assert.strictEqual(refused.code, 3, 'and no seal covers it');
+  assert.match(refused.err, /the database is not what the last seal saw/);
+  await work(data, users); // as many batches as were sealed, and others
+  const other = verify();
+  assert.strictEqual(other.code, 1);
+  assert.match(other.out, /^seal 2: a sealed batch has another hash now/m);
+  assert.strictEqual(ledger(data, 'seal').code, 3);
   fs.rmSync(data, { recursive: true });
 });
 
@@ -132,6 +140,8 @@ test('a statement or a leaf that was changed is noticed, and leaves are made ane
   assert.strictEqual(ledger(data, 'proof', '--user', users[0]).code, 3);
   await work(data, users.slice(0, 2));
   seal(data);
+  for (const [user, version] of [[users[0], 6], [users[1], 3], [users[3], 2]])
+    assert.strictEqual(prove(data, path.join(data, 'proof'), '--user', user).version, version);
   assert.strictEqual(ledger(data, 'verify', '--key', key).code, 0);
   const text = fs.readFileSync(statement, 'utf8');
   fs.writeFileSync(statement, text.replace(/users (\d)/, (_, n) => `users ${9 - n}`));
@@ -217,7 +227,7 @@ test('the newest seals, gone with the newest data, are missed by a copy of the s
   assert.match(whole.out, /^2 seals, 0 sealed users \(without users.leaves\): as they were$/m);
   putBack(data, old);
   fs.rmSync(path.join(data, 'seals', SEALS[1]));
-  assert.match(ledger(data, 'verify').out, /the leaves are of another seal/, 'left behind by haste');
+  assert.match(ledger(data, 'verify').out, /the leaves are of another seal/, 'left behind');
   fs.writeFileSync(leaves, oldLeaves);
   assert.strictEqual(ledger(data, 'verify', '--key', key).code, 0, 'nothing here can tell');
   assert.strictEqual(byCopy().code, 1);

@@ -8,6 +8,9 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "actors/store/unit.h"
+#include "adapters/store/store_admin.h"
+#include "server/journal.h"
 #include "server/replay.h"
 #include "server/verify.h"
 #include "tests/support/store_fixture.h"
@@ -217,6 +220,28 @@ static void test_replay_when_a_balance_was_changed_then_named_and_repaired(void 
   assert_int_equal(replayed(fixture, false).differences, 0);
 }
 
+/* Each column that a server shows or reports from, and no other one with it. */
+static void test_replay_when_any_column_of_a_balance_was_changed_then_it_is_named(void **state)
+{
+  static const char *const columns[] = {"version", "earned",        "pending",    "claimable",
+                                        "held",    "claiming",      "blocked",    "quarantine",
+                                        "debt",    "claimed_total", "spent_total"};
+  struct store_fixture *fixture = *state;
+  struct people people = make_history(fixture);
+  char sql[512];
+  project(fixture);
+  for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+    /* The totals' own bytes are of a value that no column has. */
+    (void)snprintf(sql, sizeof sql, "UPDATE ledger_balances SET %s=%s WHERE user=%llu AND asset=1",
+                   columns[i], i == 0 ? "version+1" : "(SELECT min(sum) FROM system_totals)",
+                   (unsigned long long)people.ann->row.id);
+    tamper(fixture, sql);
+    (void)replayed(fixture, false);
+    assert_string_equal(only_difference()->field, columns[i]);
+    assert_true(replayed(fixture, true).repaired);
+  }
+}
+
 static void test_replay_when_balances_are_missing_or_too_many_then_each_is_named(void **state)
 {
   struct store_fixture *fixture = *state;
@@ -286,6 +311,20 @@ static void test_replay_when_a_projection_cannot_be_read_then_found_and_repaired
   tamper(fixture, "UPDATE ledger_balances SET claimable=x'00'");
   (void)replayed(fixture, false);
   assert_string_equal(only_difference()->field, "a row cannot be read");
+  assert_true(replayed(fixture, true).repaired);
+  assert_int_equal(replayed(fixture, false).differences, 0);
+}
+
+static void test_replay_when_a_mark_cannot_be_read_then_found_and_repaired(void **state)
+{
+  struct store_fixture *fixture = *state;
+  (void)make_history(fixture);
+  project(fixture);
+  tamper(fixture, "UPDATE projection_marks SET seq=-1 WHERE partition=1");
+  (void)replayed(fixture, false);
+  assert_string_equal(only_difference()->field, "a row cannot be read");
+  assert_int_equal(only_difference()->table, REPLAY_BALANCES);
+  assert_int_equal(only_difference()->partition, 1);
   assert_true(replayed(fixture, true).repaired);
   assert_int_equal(replayed(fixture, false).differences, 0);
 }
@@ -443,6 +482,45 @@ static void test_verify_when_a_batch_is_gone_or_changed_then_named(void **state)
   expect_finding("a batch is missing", 1, 2, 0);
 }
 
+static bool take_batch(void *arg, const struct store_batch *batch)
+{
+  *(struct store_batch *)arg = *batch;
+  return true;
+}
+
+/* Somebody who knows how hashes are made cannot stop at the one that he changed. */
+static void test_verify_when_a_batch_was_made_anew_with_its_hash_then_the_next_is_named(
+  void **state)
+{
+  struct store_fixture *fixture = *state;
+  struct store_batch batch = {0};
+  struct store_batch_hasher hasher;
+  struct journal journal;
+  struct journal_entry entry;
+  char sql[512], hex[2u * HF_HASH_SIZE + 1u];
+  (void)make_history(fixture);
+  assert_int_equal(
+    store_admin_of(fixture->engine)->each_batch(fixture->engine, 1, 2, 2, take_batch, &batch),
+    HF_OK);
+  store_batch_begin(&hasher);
+  journal_open(&journal, fixture->engine, 1, batch.first_seq);
+  for (uint32_t i = 0; i < batch.entries_count; i++) {
+    assert_int_equal(journal_next(&journal, &entry), JOURNAL_ENTRY);
+    store_batch_entry(&hasher, &entry.entry->hash);
+  }
+  journal_close(&journal);
+  batch.committed_us++;
+  store_batch_end(&hasher, &batch);
+  hf_hex(batch.hash.bytes, HF_HASH_SIZE, hex);
+  (void)snprintf(sql, sizeof sql,
+                 "DROP TRIGGER batches_update;UPDATE batches SET committed_us=committed_us+1,"
+                 "hash=x'%s' WHERE partition=1 AND number=2",
+                 hex);
+  tamper(fixture, sql);
+  (void)verified(fixture);
+  expect_finding("the batch does not name the one before it", 1, 3, 0);
+}
+
 static void test_verify_when_the_newest_batch_is_gone_then_its_entry_is_without(void **state)
 {
   struct store_fixture *fixture = *state;
@@ -558,10 +636,12 @@ int main(void)
     TEST(test_checks_when_the_store_is_whole_then_all_of_it_is_counted),
     TEST(test_replay_when_projections_lag_then_they_are_compared_where_they_stand),
     TEST(test_replay_when_a_balance_was_changed_then_named_and_repaired),
+    TEST(test_replay_when_any_column_of_a_balance_was_changed_then_it_is_named),
     TEST(test_replay_when_balances_are_missing_or_too_many_then_each_is_named),
     TEST(test_replay_when_a_total_was_changed_then_its_account_is_named),
     TEST(test_replay_when_holds_or_blocks_were_changed_then_named_and_repaired),
     TEST(test_replay_when_a_projection_cannot_be_read_then_found_and_repaired),
+    TEST(test_replay_when_a_mark_cannot_be_read_then_found_and_repaired),
     TEST(test_replay_when_an_index_row_is_gone_then_no_repair_is_claimed),
     TEST(test_replay_when_run_then_a_row_of_it_is_kept),
     TEST(test_verify_when_any_byte_is_flipped_then_its_entry_is_named),
@@ -570,6 +650,7 @@ int main(void)
     TEST(test_verify_when_a_refusal_is_gone_then_its_batch_is_named),
     TEST(test_verify_when_a_refusal_was_changed_then_its_batch_is_named),
     TEST(test_verify_when_a_batch_is_gone_or_changed_then_named),
+    TEST(test_verify_when_a_batch_was_made_anew_with_its_hash_then_the_next_is_named),
     TEST(test_verify_when_the_newest_batch_is_gone_then_its_entry_is_without),
     TEST(test_verify_when_metadata_was_changed_then_found_but_erased_it_is_not),
     TEST(test_verify_when_metadata_is_gone_with_its_row_then_the_operation_is_named),

@@ -1,4 +1,4 @@
-/* test_seal_folder.c - which statements and keys a folder of seals may have, and which it misses. */
+/* test_seal_folder.c - which statements and keys a folder of seals may have, and misses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -188,6 +188,31 @@ static void test_add_when_any_seal_went_meanwhile_then_none_is_written(void **st
   rt_free(folder);
 }
 
+/* Signed with the right key, with the right number, and yet not the one that was there. */
+static void test_open_when_a_seal_was_made_anew_then_the_next_one_does_not_follow(void **state)
+{
+  struct seal_folder *folder = folder_of(2);
+  struct seal *seal = rt_alloc(sizeof *seal);
+  struct hf_bytes text = {0};
+  struct merkle_tree none = {0};
+  (void)state;
+  assert_true(opens(folder, true));
+  seal->number = 1;
+  seal->time_us = 1795251600123457;
+  seal->log_root = merkle_root(&none);
+  seal_write(seal, folder->seed, &text);
+  seal_folder_close(folder);
+  FILE *file = fopen(in_folder("00000001.seal"), "w");
+  assert_non_null(file);
+  assert_int_equal(fwrite(text.at, 1, text.size, file), text.size);
+  assert_int_equal(fclose(file), 0);
+  assert_false(opens(folder, true));
+  assert_string_equal(why, "seal 2: the statements before it are not those that it was made with");
+  hf_bytes_deinit(&text);
+  rt_free(seal);
+  rt_free(folder);
+}
+
 static void test_open_when_other_files_are_there_then_they_are_no_seals(void **state)
 {
   struct seal_folder *folder = folder_of(1);
@@ -217,6 +242,7 @@ int main(void)
     TEST(test_open_when_a_seal_is_missing_in_front_of_another_then_refused),
     TEST(test_open_when_only_a_key_is_there_then_its_seals_are_missed),
     TEST(test_add_when_any_seal_went_meanwhile_then_none_is_written),
+    TEST(test_open_when_a_seal_was_made_anew_then_the_next_one_does_not_follow),
     TEST(test_open_when_other_files_are_there_then_they_are_no_seals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
