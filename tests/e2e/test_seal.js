@@ -90,7 +90,7 @@ test('proofs hold, also of users who went on, and fall with any change', async (
     fs.writeFileSync(file, JSON.stringify({ ...proof, from: proof.to, to: proof.from }));
     assert.strictEqual(check(file, key).code, 1);
   }
-  prove(data, file, '--user', users[0]);
+  assert.strictEqual(prove(data, file, '--user', users[1]).version, 2, 'its one entry since then');
   assert.strictEqual(check(file, '0'.repeat(64)).code, 1, 'another key');
   fs.rmSync(data, { recursive: true });
 });
