@@ -179,7 +179,8 @@ struct sim_world {
   uint64_t events_number;
   struct sim_link *links;
   uint64_t links_opened;
-  uint64_t cut_us[SIM_NODES_MAX][SIM_NODES_MAX]; /* until then no link between the two */
+  uint64_t cut_us[SIM_NODES_MAX][SIM_NODES_MAX]; /* until then nothing gets from one to the other */
+  bool silent[SIM_NODES_MAX][SIM_NODES_MAX];     /* ... and neither is told: frames are held */
   uint64_t lease_us;
   uint64_t incarnation; /* of a shared store; moves when that starts anew */
   unsigned stuck; /* per thousand requests to a shared store, and answers: they come much later */
@@ -187,16 +188,19 @@ struct sim_world {
   uint64_t harmed_us; /* until then nodes and links were harmed: not all can be reached */
   unsigned partition_bits;
   struct sim_store store;
-  bool drifts;
+  bool drifts; /* monotonic clocks of several nodes. What a single one waits for is all its own */
+  bool skewed; /* wall clocks of the nodes are minutes to an hour apart from the start */
+  bool jumps;  /* wall clocks are set while there is work */
   unsigned loops;
   unsigned live_actors_max;
   unsigned overflow_max; /* of rt_config: small, so that asks are refused within the actors too */
   unsigned users_base, users_max; /* those that are there from the start; all that will be */
   unsigned users_count;           /* that requests are made for: created, one after the other */
   unsigned requests_max, inflight_max;
-  unsigned pace; /* per thousand ticks of a client: new requests are made */
-  bool healing;  /* phase 2 */
-  bool ending;   /* the nodes stop: no client asks any more */
+  unsigned crash_requests; /* a single node crashes when so many were made */
+  unsigned pace;           /* per thousand ticks of a client: new requests are made */
+  bool healing;            /* phase 2 */
+  bool ending;             /* the nodes stop: no client asks any more */
   bool verbose;
   unsigned assets_created;
   struct hf_catalog_change *change;
@@ -223,7 +227,9 @@ struct sim_world {
   hf_id *credited; /* transfers that the store has as credited */
   size_t credited_count, credited_room;
   unsigned views_checked, forwarded, peeks_checked, keys_checked, models_checked, statuses_set;
-  uint64_t crashes, sleeps, leaves, outages, links_broken, overloaded, loads;
+  uint64_t crashes, crashes_busy; /* the latter: with asks of its clients under way */
+  uint64_t sleeps, leaves, outages, wall_jumps, cuts, silences, held, links_broken;
+  uint64_t overloaded, loads;
   char failure[512]; /* "" while all is well */
 };
 
@@ -241,6 +247,7 @@ void sim_fail(struct sim_world *world, const char *format, ...)
 extern const rt_class sim_client_class;
 struct sim_node *sim_node_of(const rt_ctx *ctx);
 void sim_client_forget(struct sim_node *node); /* the process crashed: answers will not come */
+unsigned sim_client_asks(const struct sim_node *node); /* requests of its clients under way */
 /* As the front door does: to wherever the partition is. False: nothing was sent. */
 bool sim_ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadline_us);
 void sim_requests_init(struct sim_world *world);
@@ -302,7 +309,8 @@ void sim_node_crash(struct sim_node *node);
 void sim_nodes_heal(struct sim_world *world);
 /* All nodes stop in good order. */
 void sim_nodes_end(struct sim_world *world);
-/* Begins to do harm to nodes and links, until phase 2. */
+/* Begins to do harm to clocks and store, and to several nodes and the links between them, until
+ * phase 2. */
 void sim_chaos_begin(struct sim_world *world);
 
 /* sim_port.c: the shared store as the nodes reach it. */
@@ -314,6 +322,13 @@ void sim_link_init(struct sim_node *node);
 void sim_links_end(struct sim_node *node);
 /* One of all links breaks. */
 void sim_links_break(struct sim_world *world);
+/* Nothing gets from one node to another, or `both` ways, for a while. The links between them end at
+ * once; or they stay up and are `silent`: what was sent is held, and comes when the silence is
+ * over, or never, because the link ends. */
+void sim_links_cut(struct sim_world *world, unsigned from, unsigned to, bool both, bool silent,
+                   uint64_t while_us);
+/* Nothing is cut any more. */
+void sim_links_heal(struct sim_world *world);
 void sim_links_deinit(struct sim_world *world);
 
 /* sim_check.c: reads the memory engine's journal and checks it. `end`: nothing is under way. */

@@ -542,6 +542,15 @@ static rt_status client_load(rt_ctx *ctx, void *state)
   return RT_OK;
 }
 
+unsigned sim_client_asks(const struct sim_node *node)
+{
+  const struct sim_world *world = node->world;
+  unsigned count = 0;
+  for (unsigned i = 0; i < world->requests_count; i++)
+    count += world->requests[i].op != NULL && world->requests[i].node == node;
+  return count;
+}
+
 void sim_client_forget(struct sim_node *node)
 {
   struct sim_world *world = node->world;

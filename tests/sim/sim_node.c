@@ -7,6 +7,8 @@
 #define START_WALL_US 1750000000000000ull
 #define DRAIN_US 60000000ull
 #define LEAVE_US 5000000ull
+#define HARM_ALONE_US 400000u   /* between two harms to a single node */
+#define OUTAGE_ALONE_US 500000u /* of its store */
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
 
@@ -69,12 +71,19 @@ static int32_t drift_draw(struct sim_world *world)
   return (int32_t)lot - (int32_t)SIM_DRIFT_MAX;
 }
 
+static uint64_t start_wall_us(struct sim_world *world)
+{
+  const int64_t hour_us = 3600000000;
+  uint64_t lot = sim_chaos(world) % (2u * (uint64_t)hour_us);
+  return world->skewed ? START_WALL_US + lot - (uint64_t)hour_us : START_WALL_US;
+}
+
 void sim_node_init(struct sim_world *world, unsigned index)
 {
   struct sim_node *node = &world->nodes[index];
   struct driver_sim_config config = {
     .seed = world->seed + 1000003u * index,
-    .start_wall_us = START_WALL_US,
+    .start_wall_us = start_wall_us(world),
     .job_delay_us_min = 10,
     .job_delay_us_max = 50u + (uint32_t)(sim_rand(world) % 20000u),
     .kick_delay_us_max = (uint32_t)(sim_rand(world) % 500u),
@@ -157,6 +166,7 @@ static void node_down(struct sim_node *node)
 void sim_node_crash(struct sim_node *node)
 {
   node->world->loads += rt_metric_sum(node->runtime, HF_M_USER_LOADS);
+  node->world->crashes_busy += sim_client_asks(node) > 0;
   sim_leaks_expected();
   driver_sim_crash(node->driver, node->runtime);
   node->world->crashes++;
@@ -267,34 +277,76 @@ static void harm_node(struct sim_world *world, struct sim_node *node)
   }
 }
 
+/* Somebody, or something, sets a node's wall clock: by a little, as a daemon does, or by a lot. */
+static void wall_jump(struct sim_world *world, unsigned node)
+{
+  static const uint64_t most_us[] = {50000, 3000000, 3600000000};
+  uint64_t most = most_us[sim_chaos(world) % (sizeof most_us / sizeof *most_us)];
+  int64_t by_us = (int64_t)(sim_chaos(world) % (2u * most)) - (int64_t)most;
+  driver_sim_wall_jump(world->nodes[node].driver, by_us);
+  world->wall_jumps++;
+}
+
+static void outage(struct sim_world *world, uint64_t within_us)
+{
+  world->outage_us = world->now_us + sim_chaos(world) % within_us;
+  world->outages++;
+  sim_harmed(world, world->outage_us);
+}
+
+/* A single node: its crashes are drawn by requests, in sim_world.c. */
+static void harm_alone(struct sim_world *world)
+{
+  uint64_t lot = sim_chaos(world) % 8u;
+  if (lot == 0)
+    outage(world, OUTAGE_ALONE_US);
+  else if (lot < 5u && world->jumps)
+    wall_jump(world, 0);
+}
+
+static void cut(struct sim_world *world, unsigned one)
+{
+  unsigned two =
+    (one + 1u + (unsigned)(sim_chaos(world) % (world->nodes_count - 1u))) % world->nodes_count;
+  uint64_t while_us = sim_chaos(world) % (2u * world->lease_us);
+  bool silent = sim_strikes(world, 500), both = !silent || !sim_strikes(world, 300);
+  sim_links_cut(world, one, two, both, silent, while_us);
+}
+
+static void harm_several(struct sim_world *world)
+{
+  unsigned one = (unsigned)(sim_chaos(world) % world->nodes_count);
+  uint64_t lot = sim_chaos(world) % 27u;
+  if (lot == 0)
+    outage(world, 2u * world->lease_us);
+  else if (lot < 6u)
+    sim_links_break(world);
+  else if (lot < 10u)
+    cut(world, one);
+  else if (lot < 24u)
+    harm_node(world, &world->nodes[one]);
+  else if (world->jumps)
+    wall_jump(world, one);
+}
+
 static void harm(struct sim_world *world, void *arg)
 {
   (void)arg;
   if (world->healing || world->ending)
     return;
-  unsigned one = (unsigned)(sim_chaos(world) % world->nodes_count);
-  unsigned two = (unsigned)(sim_chaos(world) % world->nodes_count);
-  uint64_t lot = sim_chaos(world) % 24u;
-  if (lot == 0) {
-    world->outage_us = world->now_us + sim_chaos(world) % (2u * world->lease_us);
-    world->outages++;
-    sim_harmed(world, world->outage_us);
-  } else if (lot < 6u) {
-    sim_links_break(world);
-  } else if (lot < 10u) {
-    world->cut_us[one][two] = world->cut_us[two][one] =
-      world->now_us + sim_chaos(world) % (2u * world->lease_us);
-    sim_harmed(world, world->cut_us[one][two]);
-    sim_links_break(world);
-  } else {
-    harm_node(world, &world->nodes[one]);
-  }
-  sim_at(world, world->now_us + 1000u + sim_chaos(world) % world->lease_us, harm, NULL);
+  bool alone = world->nodes_count == 1u;
+  if (alone)
+    harm_alone(world);
+  else
+    harm_several(world);
+  uint64_t within_us = alone ? HARM_ALONE_US : world->lease_us;
+  sim_at(world, world->now_us + 1000u + sim_chaos(world) % within_us, harm, NULL);
 }
 
 void sim_chaos_begin(struct sim_world *world)
 {
-  sim_at(world, world->now_us + sim_chaos(world) % (2u * world->lease_us), harm, NULL);
+  uint64_t within_us = world->nodes_count == 1u ? HARM_ALONE_US : 2u * world->lease_us;
+  sim_at(world, world->now_us + sim_chaos(world) % within_us, harm, NULL);
 }
 
 void sim_nodes_heal(struct sim_world *world)
@@ -302,7 +354,7 @@ void sim_nodes_heal(struct sim_world *world)
   world->healing = true;
   world->harmed_us = world->now_us;
   world->outage_us = 0;
-  memset(world->cut_us, 0, sizeof world->cut_us);
+  sim_links_heal(world);
   for (unsigned i = 0; i < world->nodes_count; i++) {
     struct sim_node *node = &world->nodes[i];
     node->cut_us = 0;

@@ -3,7 +3,10 @@
 
 #include "tests/sim/sim.h"
 
-#define PHASE_ONE_US 60000000ull  /* virtual */
+#define PHASE_ONE_US 15000000ull  /* virtual, after the last crash of a single node */
+#define CRASH_US 5000000ull       /* virtual: a crash waits no longer for its requests */
+#define CRASH_SOON_US 300000ull   /* virtual, after the crash before */
+#define CRASH_LATER_US 10000ull   /* virtual, after a client has asked */
 #define PHASE_TWO_US 600000000ull /* virtual: by then every request must be final */
 #define PROBE_US 120000000ull     /* virtual: by then a key must be revoked everywhere */
 #define SETTLE_US 20000000ull     /* virtual: by then nothing is open that nobody waits for */
@@ -47,9 +50,11 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
   unsigned few = 2u + (unsigned)(sim_rand(world) % 6u);
   world->live_actors_max = sim_chance(world, 300) ? few : 10000u;
   world->drifts = sim_chance(world, 500);
+  world->skewed = sim_chance(world, 400);
+  world->jumps = sim_chance(world, 500);
   world->closing = sim_chance(world, 600) ? 1u + (unsigned)(sim_rand(world) % 20u) : 0;
   world->requests_max = ops;
-  world->pace = 1000u;
+  world->pace = 100u + (unsigned)(sim_rand(world) % 900u);
   if (world->nodes_count > 1u) { /* more requests, so far apart that they last for some leases */
     world->requests_max = 4u * ops;
     world->pace = (40u + (unsigned)(sim_rand(world) % 60u)) / world->nodes_count;
@@ -99,34 +104,40 @@ static void run_until(struct sim_world *world, bool (*done)(const struct sim_wor
   }
 }
 
-static void wall_jump(struct sim_world *world)
+/* Enough requests were made for the next crash of a single node. */
+static bool is_crash_due(const struct sim_world *world)
 {
-  struct sim_node *node = &world->nodes[sim_rand(world) % world->nodes_count];
-  if (sim_chance(world, 300))
-    driver_sim_wall_jump(node->driver, (int64_t)(sim_rand(world) % 7200000000u) - 3600000000);
+  return world->requests_count >= world->crash_requests || all_made(world);
+}
+
+/* A single node crashes at any of its requests, and some times soon after it came up again. */
+static void crash_alone(struct sim_world *world, unsigned left)
+{
+  uint64_t until_us = world->now_us + CRASH_US;
+  unsigned open = world->requests_max - world->requests_count;
+  bool (*due)(const struct sim_world *) = sim_chance(world, 300) ? never : is_crash_due;
+  world->crash_requests =
+    world->requests_count + 1u + (unsigned)(sim_rand(world) % (2u * open / (left + 1u) + 1u));
+  if (due == never)
+    until_us = world->now_us + sim_rand(world) % CRASH_SOON_US;
+  run_until(world, due, until_us);
+  /* Not only where a client has just asked. */
+  run_until(world, never, world->now_us + sim_rand(world) % CRASH_LATER_US);
+  if (world->failure[0] != '\0')
+    return;
+  sim_node_crash(&world->nodes[0]);
+  sim_node_up(&world->nodes[0]);
+  sim_check(world, false);
 }
 
 static void phase_one(struct sim_world *world)
 {
   bool alone = world->nodes_count == 1u;
-  unsigned crashes = alone && sim_chance(world, 700) ? (unsigned)(sim_rand(world) % 6u) : 0;
-  if (!alone)
-    sim_chaos_begin(world);
-  for (unsigned i = 0; i <= crashes && world->failure[0] == '\0'; i++) {
-    uint64_t slice_us = i == crashes ? PHASE_ONE_US / 4u : sim_rand(world) % 3000000u;
-    uint64_t until_us = world->now_us + slice_us;
-    run_until(world, all_made, until_us);
-    wall_jump(world);
-    if (alone && sim_chance(world, 200)) {
-      world->outage_us = world->now_us + sim_rand(world) % 2000000u;
-      world->outages++;
-    }
-    if (i < crashes) {
-      sim_node_crash(&world->nodes[0]);
-      sim_node_up(&world->nodes[0]);
-      sim_check(world, false);
-    }
-  }
+  unsigned crashes = alone && sim_chance(world, 700) ? 1u + (unsigned)(sim_rand(world) % 5u) : 0;
+  sim_chaos_begin(world);
+  for (; crashes > 0 && world->failure[0] == '\0'; crashes--)
+    crash_alone(world, crashes);
+  run_until(world, all_made, world->now_us + PHASE_ONE_US);
 }
 
 /* Everything is up and reachable, no new requests and no faults: what was begun must come to its
@@ -148,19 +159,23 @@ static void phase_two(struct sim_world *world)
 
 static void report(const struct sim_world *world)
 {
-  printf("seed %llu: nodes %u, loops %u, users %u, requests %u, crashes %llu, sleeps %llu, leaves "
-         "%llu, outages %llu, links %llu broken %llu, commits %llu, faults %llu, views %u, "
-         "elsewhere %u, statuses "
-         "%u, peeks %u, keys %u, models %u, cap %u, loads %llu, overloaded %llu, %llu virtual ms\n",
-         (unsigned long long)world->seed, world->nodes_count, world->loops, world->users_count,
-         world->requests_count, (unsigned long long)world->crashes,
-         (unsigned long long)world->sleeps, (unsigned long long)world->leaves,
-         (unsigned long long)world->outages, (unsigned long long)world->links_opened,
-         (unsigned long long)world->links_broken, (unsigned long long)world->store.commits,
-         (unsigned long long)world->store.injected, world->views_checked, world->forwarded,
-         world->statuses_set, world->peeks_checked, world->keys_checked, world->models_checked,
-         world->live_actors_max, (unsigned long long)world->loads,
-         (unsigned long long)world->overloaded, (unsigned long long)(world->now_us / 1000u));
+  printf(
+    "seed %llu: nodes %u, loops %u, users %u, requests %u, crashes %llu with work under way %llu, "
+    "sleeps %llu, leaves %llu, outages %llu, clocks set %llu, cuts %llu silent %llu held %llu, "
+    "links %llu broken %llu, commits %llu, faults %llu, views %u, elsewhere %u, statuses %u, "
+    "peeks %u, keys %u, models %u, cap %u, loads %llu, overloaded %llu, %llu virtual ms\n",
+    (unsigned long long)world->seed, world->nodes_count, world->loops, world->users_count,
+    world->requests_count, (unsigned long long)world->crashes,
+    (unsigned long long)world->crashes_busy, (unsigned long long)world->sleeps,
+    (unsigned long long)world->leaves, (unsigned long long)world->outages,
+    (unsigned long long)world->wall_jumps, (unsigned long long)world->cuts,
+    (unsigned long long)world->silences, (unsigned long long)world->held,
+    (unsigned long long)world->links_opened, (unsigned long long)world->links_broken,
+    (unsigned long long)world->store.commits, (unsigned long long)world->store.injected,
+    world->views_checked, world->forwarded, world->statuses_set, world->peeks_checked,
+    world->keys_checked, world->models_checked, world->live_actors_max,
+    (unsigned long long)world->loads, (unsigned long long)world->overloaded,
+    (unsigned long long)(world->now_us / 1000u));
 }
 
 static uint64_t world_free(struct sim_world *world, char failure[512])
