@@ -29,6 +29,15 @@
 #define SIM_LOOPS_MAX 3u
 #define SIM_DRIFT_MAX 60000u /* microseconds that a clock gains or loses in a second */
 
+/* Some users are almost as rich as an amount can say: what is given to them bounces. Sums over all
+ * that was ever given are known modulo 2^128. */
+__extension__ typedef __int128 sim_amount;
+__extension__ typedef unsigned __int128 sim_uamount;
+static inline sim_amount sim_sum(sim_amount a, sim_amount b)
+{
+  return (sim_amount)((sim_uamount)a + (sim_uamount)b);
+}
+
 /* ---- the store between the actors and the memory engine -------------------------------------- */
 
 struct sim_faults {        /* per thousand; all 0 in phase 2 */
@@ -62,10 +71,19 @@ struct sim_request { /* one idempotency key, from its first send to its final ou
   bool final_capture;
   uint16_t asset;       /* 1.. */
   unsigned user, payee; /* indexes */
-  int64_t amount;       /* base units; 0: not given */
+  sim_amount amount;    /* base units; 0: not given */
   hf_id ref;
   uint32_t timeout_s;
+  int64_t if_version;   /* -1: any */
+  int64_t effective_us; /* unix; 0: now */
+  bool has_metadata;
+  uint32_t key_number; /* its own, or that of a request of another user */
   struct hf_digest key, request;
+  uint8_t body;       /* 1: sent as if it were another one, because the store took that */
+  uint8_t taken_body; /* that the store took */
+  hf_id taken;        /* op that the store has under its key */
+  struct hf_op *twin; /* in flight beside `op`, with the other body */
+  struct sim_node *twin_node;
   unsigned sends, answers;
   uint64_t asked_us; /* when it was sent first */
   /* what the store took under its key, as the world saw it */
@@ -78,6 +96,11 @@ struct sim_request { /* one idempotency key, from its first send to its final ou
   struct hf_op *op;      /* in flight */
   struct sim_node *node; /* whose client asked */
   uint64_t retry_at_us;
+};
+
+struct sim_ids {
+  hf_id *at;
+  size_t count, room;
 };
 
 enum sim_record_kind { SIM_APPLIED, SIM_REFUSED, SIM_STATUS };
@@ -97,7 +120,7 @@ struct sim_record { /* what the store took of a user, in the order in which it d
 
 struct sim_seen { /* balances that some client was shown; claimed by the first who was */
   bool seen;
-  int64_t bucket[SIM_ASSETS][LEDGER_BUCKET_COUNT];
+  sim_amount bucket[SIM_ASSETS][LEDGER_BUCKET_COUNT];
 };
 
 struct sim_user {
@@ -224,13 +247,18 @@ struct sim_world {
   hf_id ops[256]; /* applied ops, to be reversed */
   unsigned op_users[256];
   unsigned ops_count;
-  hf_id *credited; /* transfers that the store has as credited */
-  size_t credited_count, credited_room;
+  hf_id blocks[256]; /* likewise */
+  unsigned block_users[256];
+  unsigned blocks_count;
+  unsigned rich;                    /* so many of the first users are: no payers */
+  struct sim_ids credited, bounced; /* transfers that the store has as such */
   unsigned views_checked, forwarded, peeks_checked, keys_checked, models_checked, statuses_set;
   uint64_t crashes, crashes_busy; /* the latter: with asks of its clients under way */
   uint64_t sleeps, leaves, outages, wall_jumps, cuts, silences, held, links_broken;
   uint64_t overloaded, loads;
-  char failure[512]; /* "" while all is well */
+  unsigned conflicts; /* between two bodies under one key, of which neither was final */
+  uint64_t trace;     /* of what the store took, and of answers */
+  char failure[512];  /* "" while all is well */
 };
 
 uint64_t sim_rand(struct sim_world *world);
@@ -252,7 +280,13 @@ unsigned sim_client_asks(const struct sim_node *node); /* requests of its client
 bool sim_ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadline_us);
 void sim_requests_init(struct sim_world *world);
 void sim_requests_deinit(struct sim_world *world);
-struct sim_request *sim_request_by_key(struct sim_world *world, const struct hf_digest *key);
+struct sim_request *sim_request_by_key(struct sim_world *world, hf_id user,
+                                       const struct hf_digest *key);
+
+/* sim_draw.c: the next request. */
+void sim_request_draw(struct sim_world *world, struct sim_request *request);
+/* A member of an atomic batch: those are of one user and move nothing to another one. */
+void sim_member_draw(struct sim_world *world, struct sim_request *request, unsigned user);
 
 /* sim_admin.c: what clients ask beside requests: assets, users, their status, service keys. */
 /* False: there are not enough assets and users yet to make requests for. */
@@ -271,6 +305,8 @@ void sim_keys_end(struct sim_world *world);
 void sim_log_commit(struct sim_world *world, const struct store_request *request);
 void sim_log_deinit(struct sim_world *world);
 bool sim_log_credited(const struct sim_world *world, hf_id transfer);
+/* A transfer that the store has as given back to its payer: its answer is a refusal. */
+bool sim_log_bounced(const struct sim_world *world, const struct sim_request *request);
 /* What an entry says, into one number: answers and the journal have to say the same. */
 uint64_t sim_entry_mix(uint64_t mixed, const struct ledger_entry *entry);
 /* Some client was told that the request is applied, or refused. */
@@ -333,6 +369,15 @@ void sim_links_deinit(struct sim_world *world);
 
 /* sim_check.c: reads the memory engine's journal and checks it. `end`: nothing is under way. */
 void sim_check(struct sim_world *world, bool end);
+/* sim_beside.c: metadata, and times that something is effective at, which lie beside the balances. */
+void sim_beside_draw(struct sim_world *world, struct sim_request *request);
+void sim_beside_ask(struct sim_world *world, const struct sim_request *request, struct hf_op *op);
+void sim_beside_answered(struct sim_world *world, const struct hf_op *op);
+void sim_beside_commit(struct sim_world *world, const struct store_unit *unit);
+void sim_beside_check(struct sim_world *world);
+/* sim_trace.c: contents, of which equal runs must have equal ones. */
+void sim_trace_commit(struct sim_world *world, const struct store_request *request);
+void sim_trace_answer(struct sim_world *world, const rt_env *env);
 /* sim_settle.c: what nobody waits for comes to its end all the same. False: something is open. */
 bool sim_is_settled(struct sim_world *world);
 /* By now the sweep, if there is one, has released a hold that expired then. */
@@ -345,9 +390,10 @@ struct sim_step { /* an entry of the journal, as the checker has read it */
   hf_id ref;
   uint8_t type, op_index, op_count;
   uint16_t asset;
-  int64_t amount, recorded_us;
-  int64_t sum[SIM_ASSETS][SIM_ACCOUNTS]; /* all accounts, debt negative, after it */
-  uint64_t versions[SIM_ASSETS];         /* of the newest entry in each asset; 0: none */
+  sim_amount amount;
+  int64_t recorded_us;
+  sim_amount sum[SIM_ASSETS][SIM_ACCOUNTS]; /* all accounts, debt negative, after it */
+  uint64_t versions[SIM_ASSETS];            /* of the newest entry in each asset; 0: none */
 };
 /* sim_model.c: judges all that the store took of a user again, one after the other, with a naive
  * ledger; `steps` are its entries by version. */

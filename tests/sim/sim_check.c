@@ -16,20 +16,20 @@ struct tally { /* of one user */
 struct seen_hold { /* or block */
   hf_id id, user;
   uint8_t bucket; /* HELD, BLOCKED */
-  int64_t left;
+  sim_amount left;
   int64_t expires_us; /* 0: never */
   bool closed;
 };
 
 struct seen_op { /* what can be reversed, or was */
   hf_id id;
-  int64_t left;
+  sim_amount left;
 };
 
 struct seen_move {   /* of an amount between a user and transit */
   hf_id user, other; /* as the entry names the one at the other end */
   uint16_t asset;
-  int64_t amount;
+  sim_amount amount;
 };
 
 struct seen_transfer {
@@ -80,16 +80,11 @@ static struct sim_step *step_new(struct tally *tally)
   return &tally->steps[tally->count++];
 }
 
-static int64_t narrow(hf_amount amount)
-{
-  return (int64_t)amount; /* the simulation's amounts are small */
-}
-
 /* Each entry has the key of its op. */
 static void check_key(struct checker *checker, const struct ledger_entry *entry)
 {
   struct sim_world *world = checker->world;
-  const struct sim_request *request = sim_request_by_key(world, &entry->key);
+  const struct sim_request *request = sim_request_by_key(world, entry->user, &entry->key);
   if (request == NULL)
     return;
   uint64_t *journal = &checker->journal[request->number];
@@ -103,7 +98,7 @@ static void check_key(struct checker *checker, const struct ledger_entry *entry)
              request->number, request->type, request->user, entry->type,
              (unsigned long long)entry->user);
   if (request->amount != 0 && request->type != LEDGER_T_REVERSE &&
-      narrow(entry->amount) != (request->amount < 0 ? -request->amount : request->amount))
+      entry->amount != (request->amount < 0 ? -request->amount : request->amount))
     sim_fail(world, "entry of request %u has another amount", request->number);
 }
 
@@ -117,7 +112,7 @@ static void check_hold(struct checker *checker, const struct ledger_entry *entry
     checker->holds[checker->holds_count++] = (struct seen_hold){.id = entry->id,
                                                                 .user = entry->user,
                                                                 .bucket = entry->to,
-                                                                .left = narrow(entry->amount),
+                                                                .left = entry->amount,
                                                                 .expires_us = entry->expires_us};
   if (entry->from != LEDGER_HELD && entry->from != LEDGER_BLOCKED)
     return;
@@ -128,7 +123,7 @@ static void check_hold(struct checker *checker, const struct ledger_entry *entry
     if (hold->user != entry->user)
       sim_fail(checker->world, "hold %llu was resolved by another user",
                (unsigned long long)hold->id);
-    hold->left -= narrow(entry->amount);
+    hold->left -= entry->amount;
     if (hold->closed || hold->left < 0)
       sim_fail(checker->world, "hold %llu was resolved twice", (unsigned long long)hold->id);
     hold->closed = hold->left == 0;
@@ -154,8 +149,7 @@ static void check_reversal(struct checker *checker, const struct ledger_entry *e
 {
   if (entry->type != LEDGER_T_REVERSE) {
     if (entry->op_index == 0)
-      checker->ops[checker->ops_count++] =
-        (struct seen_op){.id = entry->id, .left = narrow(entry->amount)};
+      checker->ops[checker->ops_count++] = (struct seen_op){.id = entry->id, .left = entry->amount};
     return;
   }
   if (ledger_is_bucket(entry->from) && ledger_is_bucket(entry->to) && entry->op_index > 0)
@@ -164,7 +158,7 @@ static void check_reversal(struct checker *checker, const struct ledger_entry *e
     struct seen_op *op = &checker->ops[i];
     if (op->id != entry->ref)
       continue;
-    op->left -= narrow(entry->amount);
+    op->left -= entry->amount;
     if (op->left < 0)
       sim_fail(checker->world, "op %llu is reversed above what it was", (unsigned long long)op->id);
     return;
@@ -191,9 +185,10 @@ static void check_transfer(struct checker *checker, const struct ledger_entry *e
   const struct seen_move move = {.user = entry->user,
                                  .other = entry->counterparty,
                                  .asset = entry->asset,
-                                 .amount = narrow(entry->amount)};
+                                 .amount = entry->amount};
   if (out) {
-    const struct sim_request *request = sim_request_by_key(checker->world, &entry->key);
+    const struct sim_request *request =
+      sim_request_by_key(checker->world, entry->user, &entry->key);
     if (request == NULL || seen->debit.amount != 0 || entry->type != LEDGER_T_TRANSFER)
       sim_fail(checker->world, "transfer %llu: a debit that nobody asked for",
                (unsigned long long)seen->id);
@@ -237,31 +232,31 @@ static void check_transfers(const struct checker *checker, bool end)
 static const struct sim_step *step_take(struct tally *tally, const struct ledger_entry *entry)
 {
   struct sim_step *step = step_new(tally);
-  int64_t *sum = step->sum[entry->asset - 1u];
+  sim_amount *sum = step->sum[entry->asset - 1u];
   step->op = entry->op_index == 0 ? entry->id : step->op;
   step->ref = entry->ref;
   step->type = entry->type;
   step->op_index = entry->op_index;
   step->op_count = entry->op_count;
   step->asset = entry->asset;
-  step->amount = narrow(entry->amount);
+  step->amount = entry->amount;
   step->recorded_us = entry->recorded_us;
   step->versions[entry->asset - 1u] = entry->version;
-  sum[entry->from] -= step->amount;
-  sum[entry->to] += step->amount;
+  sum[entry->from] = sim_sum(sum[entry->from], -step->amount);
+  sum[entry->to] = sim_sum(sum[entry->to], step->amount);
   return step;
 }
 
 static void check_balance(const struct checker *checker, const struct sim_step *step,
                           const struct ledger_entry *entry)
 {
-  const int64_t *sum = step->sum[entry->asset - 1u];
+  const sim_amount *sum = step->sum[entry->asset - 1u];
   for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++) {
-    int64_t expected = i == LEDGER_DEBT ? -sum[i] : sum[i];
+    sim_amount expected = i == LEDGER_DEBT ? -sum[i] : sum[i];
     if (expected < 0)
       sim_fail(checker->world, "user %llu: bucket %u is negative", (unsigned long long)entry->user,
                i);
-    if (narrow(entry->after.bucket[i]) != expected)
+    if (entry->after.bucket[i] != expected)
       sim_fail(checker->world, "user %llu version %llu: bucket %u carries another balance",
                (unsigned long long)entry->user, (unsigned long long)entry->version, i);
   }
@@ -289,7 +284,7 @@ static void check_entry(struct checker *checker, const struct ledger_entry *entr
     sim_fail(world, "user %llu: the chain breaks at version %llu", (unsigned long long)entry->user,
              (unsigned long long)entry->version);
   tally->head = hash;
-  if (narrow(entry->amount) <= 0 || entry->from == entry->to || entry->from >= SIM_ACCOUNTS ||
+  if (entry->amount <= 0 || entry->from == entry->to || entry->from >= SIM_ACCOUNTS ||
       entry->to >= SIM_ACCOUNTS) {
     sim_fail(world, "an entry that moves nothing");
     return;
@@ -342,7 +337,7 @@ static void check_requests(struct checker *checker, bool end)
       continue;
     if (request->error == HF_OK && (applied != 1 || checker->applied_op[i] != request->op_id))
       sim_fail(world, "request %u was acknowledged and is not there", i);
-    if (request->error != HF_OK && applied != 0)
+    if (request->error != HF_OK && applied != 0 && !sim_log_bounced(world, request))
       sim_fail(world, "request %u was refused and is there", i);
     if (request->error == HF_OK && request->told != checker->journal[i])
       sim_fail(world, "request %u was answered by other entries than the journal has", i);
@@ -362,13 +357,13 @@ static void check_groups(struct checker *checker)
 /* What the entries took from the system's accounts is what the users have, as the store would load
  * them. */
 static void check_totals(struct sim_world *world, const struct checker *checker,
-                         int64_t loaded[SIM_ASSETS])
+                         sim_amount loaded[SIM_ASSETS])
 {
   for (unsigned asset = 0; asset < SIM_ASSETS; asset++) {
-    int64_t sum = loaded[asset];
+    sim_amount sum = loaded[asset];
     for (unsigned i = 0; i < world->users_count; i++)
       for (unsigned j = LEDGER_BUCKET_COUNT; j < SIM_ACCOUNTS; j++)
-        sum += newest(&checker->tallies[i])->sum[asset][j];
+        sum = sim_sum(sum, newest(&checker->tallies[i])->sum[asset][j]);
     if (sum != 0)
       sim_fail(world, "asset %u: the sum is not zero", asset + 1u);
   }
@@ -387,12 +382,12 @@ static bool is_loaded(const struct store_loaded_user *loaded, const struct seen_
   bool there = false;
   if (hold->bucket == LEDGER_HELD)
     for (size_t i = 0; i < loaded->holds_count; i++)
-      there = there ||
-              (loaded->holds[i].id == hold->id && narrow(loaded->holds[i].remaining) == hold->left);
+      there =
+        there || (loaded->holds[i].id == hold->id && loaded->holds[i].remaining == hold->left);
   else
     for (size_t i = 0; i < loaded->blocks_count; i++)
-      there = there || (loaded->blocks[i].id == hold->id &&
-                        narrow(loaded->blocks[i].remaining) == hold->left);
+      there =
+        there || (loaded->blocks[i].id == hold->id && loaded->blocks[i].remaining == hold->left);
   return there;
 }
 
@@ -415,7 +410,7 @@ static void check_open(const struct checker *checker, const struct store_loaded_
 }
 
 static void check_loaded(struct checker *checker, unsigned index,
-                         const struct store_loaded_user *loaded, int64_t ret_sums[SIM_ASSETS])
+                         const struct store_loaded_user *loaded, sim_amount ret_sums[SIM_ASSETS])
 {
   struct sim_world *world = checker->world;
   const struct sim_user *user = &world->users[index];
@@ -436,9 +431,9 @@ static void check_loaded(struct checker *checker, unsigned index,
     if (entry->version != step->versions[entry->asset - 1u])
       sim_fail(world, "user %llu was loaded with an older entry", (unsigned long long)user->id);
     for (unsigned k = 0; k < LEDGER_BUCKET_COUNT; k++) {
-      int64_t balance = narrow(entry->after.bucket[k]);
+      sim_amount balance = entry->after.bucket[k];
       balance = k == LEDGER_DEBT ? -balance : balance;
-      ret_sums[entry->asset - 1u] += balance;
+      ret_sums[entry->asset - 1u] = sim_sum(ret_sums[entry->asset - 1u], balance);
       if (balance != step->sum[entry->asset - 1u][k])
         sim_fail(world, "live balance and replay differ");
     }
@@ -451,7 +446,7 @@ static void check_live(struct checker *checker)
 {
   struct sim_world *world = checker->world;
   struct store_engine *engine = world->store.inner;
-  int64_t sums[SIM_ASSETS] = {0};
+  sim_amount sums[SIM_ASSETS] = {0};
   bool all = true;
   for (unsigned i = 0; i < world->users_count; i++) {
     all = all && world->users[i].created;

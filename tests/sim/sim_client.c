@@ -9,9 +9,10 @@
 
 #define TICK_US 2000u
 #define RETRY_US 25000u
-#define UNKNOWN_FROM (1ull << 40) /* ids that are never given: a guess may hit what is under way */
 #define RETRIES_PATIENT 8u
-#define OP_TWISTED 1u /* hf_op.index of an op whose body is not its key's */
+#define OP_TWISTED 1u /* hf_op.index of an op whose body is not its key's, which is final */
+#define OP_TWIN 2u    /* ... of one whose body is another than that of the op beside it */
+#define TWIN_BODY 1u
 
 struct sim_node *sim_node_of(const rt_ctx *ctx)
 {
@@ -64,20 +65,25 @@ void sim_requests_deinit(struct sim_world *world)
   rt_free(world->finals);
 }
 
-static uint32_t *key_slot(struct sim_world *world, const struct hf_digest *key)
+/* A key is a user's: that of another one may be the same. */
+static uint32_t *key_slot(struct sim_world *world, hf_id user, const struct hf_digest *key)
 {
   uint32_t at;
   memcpy(&at, key->bytes, sizeof at);
   for (;; at++) {
     uint32_t *slot = &world->by_key[at & (world->by_key_size - 1u)];
-    if (*slot == 0 || memcmp(&world->requests[*slot - 1u].key, key, sizeof *key) == 0)
+    if (*slot == 0)
+      return slot;
+    const struct sim_request *request = &world->requests[*slot - 1u];
+    if (world->users[request->user].id == user && memcmp(&request->key, key, sizeof *key) == 0)
       return slot;
   }
 }
 
-struct sim_request *sim_request_by_key(struct sim_world *world, const struct hf_digest *key)
+struct sim_request *sim_request_by_key(struct sim_world *world, hf_id user,
+                                       const struct hf_digest *key)
 {
-  uint32_t slot = *key_slot(world, key);
+  uint32_t slot = *key_slot(world, user, key);
   return slot == 0 ? NULL : &world->requests[slot - 1u];
 }
 
@@ -95,84 +101,9 @@ static void request_end(struct sim_world *world, struct sim_request *request)
   world->finals[world->finals_count++] = request->number;
 }
 
-/* ---- making requests ------------------------------------------------------------------------- */
+/* ---- sending them ----------------------------------------------------------------------------- */
 
-static const uint8_t types[] = {
-  LEDGER_T_GRANT,    LEDGER_T_GRANT,   LEDGER_T_EARN,  LEDGER_T_SETTLE,        LEDGER_T_MATURE,
-  LEDGER_T_DEPOSIT,  LEDGER_T_SPEND,   LEDGER_T_SPEND, LEDGER_T_HOLD,          LEDGER_T_HOLD,
-  LEDGER_T_CAPTURE,  LEDGER_T_CAPTURE, LEDGER_T_VOID,  LEDGER_T_TRANSFER,      LEDGER_T_TRANSFER,
-  LEDGER_T_TRANSFER, LEDGER_T_ADJUST,  LEDGER_T_BLOCK, LEDGER_T_QUARANTINE_IN, LEDGER_T_RELEASE,
-  LEDGER_T_REVERSE,
-};
-
-static void request_digests(struct sim_request *request)
-{
-  char text[160];
-  int size = snprintf(text, sizeof text, "key-%u", request->number);
-  request->key = hf_digest(text, (size_t)size);
-  size = snprintf(text, sizeof text, "%u|%u|%u|%u|%lld|%llu|%u|%u|%d", request->type,
-                  request->asset, request->user, request->payee, (long long)request->amount,
-                  (unsigned long long)request->ref, request->timeout_s, request->bucket,
-                  request->final_capture);
-  request->request = hf_digest(text, (size_t)size);
-}
-
-/* Mostly any of the last ones; some are so new that others want them too. */
-static unsigned recent(struct sim_world *world, unsigned made)
-{
-  unsigned count = made < 256u ? made : 256u;
-  if (sim_chance(world, 700))
-    return (unsigned)(sim_rand(world) % count);
-  return (made - 1u - (unsigned)(sim_rand(world) % (count < 3u ? count : 3u))) % 256u;
-}
-
-static void request_refer(struct sim_world *world, struct sim_request *request)
-{
-  bool hold = request->type == LEDGER_T_CAPTURE || request->type == LEDGER_T_VOID;
-  unsigned count = hold ? world->holds_count : world->ops_count;
-  request->asset = 0; /* named by what it refers to */
-  request->ref = UNKNOWN_FROM + sim_rand(world) % 5000u;
-  if (count == 0)
-    return;
-  unsigned pick = recent(world, count);
-  request->ref = hold ? world->holds[pick] : world->ops[pick];
-  if (!sim_chance(world, 50))
-    request->user = hold ? world->hold_users[pick] : world->op_users[pick];
-}
-
-static void request_make(struct sim_world *world, struct sim_request *request)
-{
-  *request = (struct sim_request){.number = world->requests_count, .bucket = LEDGER_CLAIMABLE};
-  request->user = sim_user_any(world);
-  request->payee = (unsigned)(sim_rand(world) % world->users_count);
-  request->type = types[sim_rand(world) % sizeof types];
-  request->asset = (uint16_t)(1u + sim_rand(world) % SIM_ASSETS);
-  request->amount = 1 + (int64_t)(sim_rand(world) % 1000u);
-  request->final_capture = sim_chance(world, 700);
-  if (request->type == LEDGER_T_ADJUST && sim_chance(world, 500))
-    request->amount = -request->amount;
-  if (request->type == LEDGER_T_HOLD && sim_chance(world, 500))
-    request->timeout_s = 1u + (uint32_t)(sim_rand(world) % 3u);
-  if (request->type == LEDGER_T_CAPTURE || request->type == LEDGER_T_VOID ||
-      request->type == LEDGER_T_REVERSE)
-    request_refer(world, request);
-  bool reverses = request->type == LEDGER_T_REVERSE;
-  if (request->type == LEDGER_T_VOID || (reverses && sim_chance(world, 600)))
-    request->amount = 0;
-  request_digests(request);
-}
-
-/* Members of an atomic batch are of one user and move nothing to another one. */
-static void member_make(struct sim_world *world, struct sim_request *request, unsigned user)
-{
-  do {
-    request_make(world, request);
-  } while (request->type == LEDGER_T_TRANSFER);
-  request->user = user;
-  request_digests(request);
-}
-
-static struct hf_op *op_make(const struct sim_world *world, struct sim_request *request)
+static struct hf_op *op_make(struct sim_world *world, struct sim_request *request)
 {
   struct hf_op *op = hf_op_new();
   op->owner = request;
@@ -181,12 +112,15 @@ static struct hf_op *op_make(const struct sim_world *world, struct sim_request *
   op->command.type = request->type;
   op->command.key = request->key;
   op->command.request = request->request;
+  op->command.request.bytes[0] ^= request->body;
   op->command.bucket = request->bucket;
   op->command.final = request->final_capture;
   op->command.amount = (struct hf_decimal){.digits = request->amount, .scale = SIM_SCALE};
   op->command.amount_given = request->amount != 0;
   op->command.ref = request->ref;
   op->command.timeout_s = request->timeout_s;
+  op->command.if_version = request->if_version;
+  sim_beside_ask(world, request, op);
   if (request->type == LEDGER_T_TRANSFER)
     op->command.counterparty = world->users[request->payee].id;
   if (request->asset != 0)
@@ -212,11 +146,36 @@ bool sim_ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadlin
   return status == RT_OK;
 }
 
+/* A client that takes one key for two bodies at once: one of them is taken, the other is in
+ * conflict with it. */
+static void twin_send(rt_ctx *ctx, struct sim_world *world, struct sim_request *request)
+{
+  if (request->group != 1u || request->body != 0 || request->twin != NULL ||
+      request->state == SIM_FINAL || !sim_chance(world, 40))
+    return;
+  struct hf_op *op = op_make(world, request);
+  op->index = OP_TWIN;
+  op->command.request.bytes[0] ^= TWIN_BODY;
+  op->deadline_us = rt_now_us(ctx) + 1000u + sim_rand(world) % 2000000u;
+  if (!sim_ask(ctx, hf_user_actor(op->user, world->partition_bits), HF_SUBMIT, op,
+               op->deadline_us)) {
+    hf_op_free(op);
+    return;
+  }
+  if (request->asked_us == 0)
+    request->asked_us = world->now_us;
+  request->twin = op;
+  request->twin_node = sim_node_of(ctx);
+}
+
 /* False: it could not be sent, and is as it was. */
 static bool request_send(rt_ctx *ctx, struct sim_world *world, struct sim_request *request)
 {
-  struct hf_op *op = op_make(world, request), **link = &op->group_next;
   CHECK(request->group > 0);
+  bool first = sim_chance(world, 500);
+  if (first)
+    twin_send(ctx, world, request);
+  struct hf_op *op = op_make(world, request), **link = &op->group_next;
   if (request->state == SIM_FINAL && request->group == 1u && sim_chance(world, 300)) {
     op->index = OP_TWISTED;
     op->command.request.bytes[0] ^= 1u;
@@ -234,6 +193,8 @@ static bool request_send(rt_ctx *ctx, struct sim_world *world, struct sim_reques
     group_free(op);
     return false;
   }
+  if (!first)
+    twin_send(ctx, world, request);
   request->op = op;
   request->node = sim_node_of(ctx);
   request->state = SIM_ASKED;
@@ -253,6 +214,11 @@ static void learn_refs(struct sim_world *world, const struct sim_request *reques
     world->holds[at] = request->op_id;
     world->hold_users[at] = request->user;
   }
+  if (request->type == LEDGER_T_BLOCK) {
+    unsigned at = world->blocks_count++ % 256u;
+    world->blocks[at] = request->op_id;
+    world->block_users[at] = request->user;
+  }
   unsigned at = world->ops_count++ % 256u;
   world->ops[at] = request->op_id;
   world->op_users[at] = request->user;
@@ -267,10 +233,11 @@ static void final_check(struct sim_world *world, const struct sim_request *reque
              hf_error_info(op->error)->code);
   if (op->error == HF_OK && request->applied != 1)
     sim_fail(world, "request %u was acknowledged and is not durable", request->number);
-  if (op->error != HF_OK && request->applied != 0)
+  bool bounced = op->error == HF_E_LIMIT_EXCEEDED && sim_log_bounced(world, request);
+  if (op->error != HF_OK && request->applied != 0 && !bounced)
     sim_fail(world, "request %u was refused (%s) and is there", request->number,
              hf_error_info(op->error)->code);
-  if (op->error != HF_OK && request->refused != 1)
+  if (op->error != HF_OK && request->refused != 1 && !bounced)
     sim_fail(world, "the refusal of request %u (%s) is not durable", request->number,
              hf_error_info(op->error)->code);
   if (op->error == HF_OK && request->type == LEDGER_T_TRANSFER &&
@@ -333,10 +300,32 @@ static void twisted_answered(struct sim_world *world, struct sim_request *reques
   group_free(op);
 }
 
+/* True: the store took the other body under the key, and a conflict is the answer. */
+static bool is_in_conflict(const struct sim_request *request, unsigned body)
+{
+  return request->applied + request->refused > 0 && request->taken_body != body;
+}
+
+static void twin_answered(struct sim_world *world, struct sim_request *request, struct hf_op *op)
+{
+  bool conflict = op->error == HF_E_IDEMPOTENCY_CONFLICT;
+  request->twin = NULL;
+  request->twin_node = NULL;
+  if (!hf_error_info(op->error)->retryable && conflict != is_in_conflict(request, TWIN_BODY))
+    sim_fail(world, "request %u with another body at the same time: %s", request->number,
+             hf_error_info(op->error)->code);
+  world->conflicts += conflict;
+  hf_op_free(op);
+}
+
 static void request_answered(struct sim_world *world, struct hf_op *op)
 {
   struct sim_request *request = op->owner;
   bool retry = false;
+  if (op->index == OP_TWIN) {
+    twin_answered(world, request, op);
+    return;
+  }
   request->op = NULL;
   world->inflight--;
   if (op->index == OP_TWISTED) {
@@ -345,6 +334,11 @@ static void request_answered(struct sim_world *world, struct hf_op *op)
   }
   for (struct hf_op *member = op; member != NULL; member = member->group_next)
     retry = retry || hf_error_info(member->error)->retryable;
+  if (op->error == HF_E_IDEMPOTENCY_CONFLICT && is_in_conflict(request, request->body)) {
+    world->conflicts++;
+    request->body = request->taken_body; /* from now on that is what it asks for */
+    retry = true;
+  }
   if (retry) {
     unsigned patience = request->sends < RETRIES_PATIENT ? request->sends : RETRIES_PATIENT;
     request_wait(world, request, world->now_us + sim_rand(world) % (RETRY_US * patience));
@@ -402,7 +396,7 @@ static void send_finals(rt_ctx *ctx, struct sim_world *world)
 static void request_add(struct sim_world *world, struct sim_request *request)
 {
   world->requests_count++;
-  *key_slot(world, &request->key) = request->number + 1u;
+  *key_slot(world, world->users[request->user].id, &request->key) = request->number + 1u;
 }
 
 static void send_new(rt_ctx *ctx, struct sim_world *world)
@@ -412,14 +406,14 @@ static void send_new(rt_ctx *ctx, struct sim_world *world)
   unsigned size = sim_chance(world, 150) ? 2u + (unsigned)(sim_rand(world) % 3u) : 1u;
   if (size > left)
     size = 1;
-  request_make(world, head);
+  sim_request_draw(world, head);
   if (size > 1u)
-    member_make(world, head, head->user);
+    sim_member_draw(world, head, head->user);
   head->group = (uint8_t)size;
   request_add(world, head);
   world->heads_count++;
   for (unsigned i = 1; i < size; i++) {
-    member_make(world, head + i, head->user);
+    sim_member_draw(world, head + i, head->user);
     request_add(world, head + i);
   }
   if (!request_send(ctx, world, head))
@@ -501,12 +495,14 @@ static rt_status client_handle(rt_ctx *ctx, void *state, const rt_env *env)
   struct sim_node *node = sim_node_of(ctx);
   struct sim_world *world = node->world;
   (void)state;
+  sim_trace_answer(world, env);
   switch (env->op) {
   case RT_OP_TIMER:
     tick(ctx, world);
     rt_timer(ctx, TICK_US, 0);
     break;
   case HF_DONE:
+    sim_beside_answered(world, env->payload.p.ptr);
     request_answered(world, env->payload.p.ptr);
     break;
   case HF_CREATE_DONE:
@@ -556,6 +552,10 @@ void sim_client_forget(struct sim_node *node)
   struct sim_world *world = node->world;
   for (unsigned i = 0; i < world->requests_count; i++) {
     struct sim_request *request = &world->requests[i];
+    if (request->twin != NULL && request->twin_node == node) {
+      hf_op_free(request->twin);
+      request->twin = NULL;
+    }
     if (request->op == NULL || request->node != node)
       continue;
     group_free(request->op);

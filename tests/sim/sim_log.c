@@ -26,15 +26,17 @@ static struct sim_record *record_new(struct sim_world *world, struct sim_user *u
 }
 
 static struct sim_request *request_take(struct sim_world *world, const struct sim_user *user,
-                                        struct sim_record *record, const struct hf_digest *key)
+                                        struct sim_record *record, const struct hf_digest *key,
+                                        const struct hf_digest *body)
 {
-  struct sim_request *request = sim_request_by_key(world, key);
+  struct sim_request *request = sim_request_by_key(world, user->id, key);
   if (request == NULL)
     return NULL;
-  if (&world->users[request->user] != user) {
-    sim_fail(world, "request %u was taken of another user", request->number);
-    return NULL;
-  }
+  struct hf_digest expected = request->request;
+  request->taken_body = (body->bytes[0] ^ expected.bytes[0]) & 1u;
+  expected.bytes[0] ^= request->taken_body;
+  if (memcmp(&expected, body, sizeof expected) != 0)
+    sim_fail(world, "request %u was taken with a body that nobody sent", request->number);
   record->request = request->number;
   request->record = (size_t)(record - world->users[request->user].records);
   if (request->asked_us == 0 || request->asked_us > world->now_us)
@@ -44,21 +46,32 @@ static struct sim_request *request_take(struct sim_world *world, const struct si
   return request;
 }
 
-static void credited_add(struct sim_world *world, hf_id transfer)
+static void ids_add(struct sim_ids *ids, hf_id id)
 {
-  if (world->credited_count == world->credited_room) {
-    world->credited_room = world->credited_room == 0 ? 64u : 2u * world->credited_room;
-    world->credited = rt_realloc(world->credited, world->credited_room * sizeof *world->credited);
+  if (ids->count == ids->room) {
+    ids->room = ids->room == 0 ? 64u : 2u * ids->room;
+    ids->at = rt_realloc(ids->at, ids->room * sizeof *ids->at);
   }
-  world->credited[world->credited_count++] = transfer;
+  ids->at[ids->count++] = id;
+}
+
+static bool ids_have(const struct sim_ids *ids, hf_id id)
+{
+  for (size_t i = ids->count; i-- > 0;)
+    if (ids->at[i] == id)
+      return true;
+  return false;
 }
 
 bool sim_log_credited(const struct sim_world *world, hf_id transfer)
 {
-  for (size_t i = world->credited_count; i-- > 0;)
-    if (world->credited[i] == transfer)
-      return true;
-  return false;
+  return ids_have(&world->credited, transfer);
+}
+
+bool sim_log_bounced(const struct sim_world *world, const struct sim_request *request)
+{
+  return request->type == LEDGER_T_TRANSFER && request->applied == 1 &&
+         ids_have(&world->bounced, request->taken);
 }
 
 static void unit_log(struct sim_world *world, const struct store_unit *unit)
@@ -70,17 +83,22 @@ static void unit_log(struct sim_world *world, const struct store_unit *unit)
   if (unit->entries_count > 0) {
     const struct ledger_entry *first = &unit->entries[0];
     struct sim_record *record = record_new(world, user, SIM_APPLIED);
-    struct sim_request *request = request_take(world, user, record, &first->key);
+    struct sim_request *request = request_take(world, user, record, &first->key, &first->request);
     record->entries = unit->entries_count;
     record->recorded_us = first->recorded_us;
     user->version += unit->entries_count;
     if (first->type == LEDGER_T_CREDIT)
-      credited_add(world, first->ref);
-    if (request != NULL)
+      ids_add(&world->credited, first->ref);
+    if (first->type == LEDGER_T_BOUNCE)
+      ids_add(&world->bounced, first->ref);
+    if (request != NULL) {
       request->applied++;
+      request->taken = first->id;
+    }
   } else if (unit->has_outcome) {
     struct sim_record *record = record_new(world, user, SIM_REFUSED);
-    struct sim_request *request = request_take(world, user, record, &unit->outcome.key);
+    struct sim_request *request =
+      request_take(world, user, record, &unit->outcome.key, &unit->outcome.request);
     record->error = unit->outcome.error;
     record->judged = unit->outcome.version;
     record->recorded_us = unit->outcome.recorded_us;
@@ -109,8 +127,11 @@ void sim_log_commit(struct sim_world *world, const struct store_request *request
     hits_check(world, request);
     return;
   }
-  for (size_t i = 0; i < request->commit.units_count; i++)
+  for (size_t i = 0; i < request->commit.units_count; i++) {
     unit_log(world, request->commit.units[i]);
+    sim_beside_commit(world, request->commit.units[i]);
+  }
+  sim_trace_commit(world, request);
 }
 
 static uint64_t mix(uint64_t mixed, uint64_t value)
@@ -165,7 +186,8 @@ void sim_log_deinit(struct sim_world *world)
     rt_free(world->users[i].records);
     rt_free(world->users[i].seen);
   }
-  rt_free(world->credited);
+  rt_free(world->credited.at);
+  rt_free(world->bounced.at);
 }
 
 unsigned sim_log_status(const struct sim_user *user, size_t count)
@@ -196,7 +218,7 @@ static void seen_fill(struct sim_world *world, const struct hf_view *view,
       return;
     }
     for (unsigned j = 0; j < LEDGER_BUCKET_COUNT; j++)
-      ret_seen->bucket[asset->asset - 1u][j] = (int64_t)asset->balance.bucket[j];
+      ret_seen->bucket[asset->asset - 1u][j] = asset->balance.bucket[j];
   }
 }
 

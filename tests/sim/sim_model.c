@@ -37,7 +37,7 @@ static struct model_request request_of(const struct judge *judge, const struct s
                                   .final = asked->final_capture,
                                   .payee_is_self = asked->payee == asked->user,
                                   .op = op_find(judge, asked->ref),
-                                  .version = -1,
+                                  .version = asked->if_version,
                                   .now_us = now_us,
                                   .timeout_s = asked->timeout_s,
                                   .amount = asked->amount,

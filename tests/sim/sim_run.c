@@ -1,13 +1,15 @@
 /* ctest: timeout=600
  * sim_run: runs seeds. See `usage`; without --nodes each seed draws 1 to 5 of them.
  *
- * Workers are processes, each with every N-th seed, so that one that is ended by a CHECK names its
- * seed; the outcome, and the hash over all traces, is the same for any number of them. The last
- * line is "seeds K ok trace <hex>", or names the first seed that fails and how to run it again. */
+ * Workers are processes, each with every N-th seed, and each seed has one of its own: what is ended
+ * by a CHECK names its seed, and the leak checker looks at every seed that has no crash. The
+ * outcome, and the hash over all traces, is the same for any number of them. The last line is
+ * "seeds K ok trace <hex>", or names the first seed that fails and how to run it again. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,13 +18,15 @@
 #include "tests/sim/sim.h"
 
 #define JOBS_MAX 64u
+#define OPS_MAX 100000u
+#define SEEDS_MAX 100000000u
 #define FRESH_MAX 1000000000u /* a fresh seed is below: easy to type */
 
 struct options {
   uint64_t seed, seeds, ops, nodes, jobs;
   uint64_t seconds; /* no seed is begun later; 0: no bound */
   const char *list; /* a file of seeds that run first */
-  bool verbose;
+  bool fresh, verbose;
 };
 
 struct result { /* of one seed, or that it begins; written whole, because it is small */
@@ -46,6 +50,7 @@ static const char usage[] =
   "  --seeds K    how many (1)\n"
   "  --list FILE  before them, the seeds that the file names, one a line\n"
   "  --seconds S  begin no seed later than that; --minutes M likewise\n"
+  "  --ops M      requests of one node (400); --nodes N (0: drawn)\n"
   "  --jobs J     processes (1); --verbose runs in this one\n";
 
 /* ---- one seed -------------------------------------------------------------------------------- */
@@ -78,18 +83,42 @@ static void tell(int pipe_end, const struct result *result)
     _exit(1); /* nobody listens any more */
 }
 
-static void work(const struct run *run, unsigned worker, int pipe_end)
+/* In a process of its own, which ends with the worker. Not 0: what it ended with. */
+static int work_one(const struct run *run, uint64_t index, unsigned worker, int pipe_end)
 {
-  struct result result = {.worker = worker, .begins = true};
-  for (uint64_t i = worker; i < run->seeds_count && !is_over(run); i += run->options.jobs) {
-    result = (struct result){.index = i, .worker = worker, .begins = true};
-    tell(pipe_end, &result);
-    run_one(run, i, &result);
+  struct result result;
+  int status = 0;
+  pid_t pid = fork();
+  if (pid == 0) {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    run_one(run, index, &result);
     result.worker = worker;
     tell(pipe_end, &result);
-    if (result.failure[0] != '\0')
-      break;
+    exit(result.failure[0] == '\0' ? 0 : 1); /* the leak checker looks */
   }
+  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return pid > 0 ? status : 1;
+}
+
+static int work(const struct run *run, unsigned worker, int pipe_end)
+{
+  for (uint64_t i = worker; i < run->seeds_count && !is_over(run); i += run->options.jobs) {
+    struct result result = {.index = i, .worker = worker, .begins = true};
+    tell(pipe_end, &result);
+    int status = work_one(run, i, worker, pipe_end);
+    if (status != 0)
+      return status;
+  }
+  return 0;
+}
+
+/* Ends as the seed's process did. */
+static void work_end(int status)
+{
+  if (WIFSIGNALED(status))
+    (void)raise(WTERMSIG(status));
+  _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
 struct outcome {
@@ -123,7 +152,7 @@ static void progress(const struct run *run, const struct outcome *outcome)
 
 static void take(const struct run *run, struct outcome *outcome, const struct result *result)
 {
-  outcome->begun[result->worker] = result->begins ? result->index : UINT64_MAX;
+  outcome->begun[result->worker] = result->index;
   if (result->begins)
     return;
   outcome->seeds[result->index].trace = result->trace;
@@ -160,7 +189,7 @@ static void collect(const struct run *run, struct outcome *outcome, int pipe_end
   }
 }
 
-/* What ended a worker is the failure of the seed that it had begun. */
+/* What ended a worker is the failure of the seed that it had begun last. */
 static void bury(const struct run *run, struct outcome *outcome, const pid_t *workers)
 {
   bool decided = is_decided(outcome);
@@ -191,9 +220,7 @@ static bool run_workers(const struct run *run, struct outcome *outcome)
     if (workers[i] > 0)
       continue;
     (void)close(ends[0]);
-    work(run, i, ends[1]);
-    (void)close(ends[1]);
-    exit(0); /* the leak checker looks */
+    work_end(work(run, i, ends[1]));
   }
   (void)close(ends[1]);
   collect(run, outcome, ends[0], workers);
@@ -227,6 +254,10 @@ static int report(const struct run *run, const struct outcome *outcome)
            (unsigned long long)run->options.ops, (unsigned long long)run->options.nodes);
     return 1;
   }
+  if (outcome->done == 0) {
+    fputs("sim_run: no seed was run\n", stderr);
+    return 2;
+  }
   for (uint64_t i = 0; i < run->seeds_count; i++)
     if (outcome->seeds[i].done)
       trace = (trace << 1 | trace >> 63) ^ outcome->seeds[i].trace;
@@ -239,8 +270,10 @@ static bool list_read(struct run *run)
 {
   char line[256];
   FILE *file = fopen(run->options.list, "r");
-  if (file == NULL)
+  if (file == NULL) {
+    fprintf(stderr, "sim_run: %s: %s\n", run->options.list, strerror(errno));
     return false;
+  }
   while (fgets(line, sizeof line, file) != NULL) {
     if (line[0] < '0' || line[0] > '9')
       continue;
@@ -255,9 +288,11 @@ static bool seeds_make(struct run *run)
 {
   const struct options *options = &run->options;
   uint64_t first = options->seed;
-  if (first == UINT64_MAX) {
-    if (getrandom(&first, sizeof first, 0) != (ssize_t)sizeof first)
+  if (options->fresh) {
+    if (getrandom(&first, sizeof first, 0) != (ssize_t)sizeof first) {
+      perror("sim_run");
       return false;
+    }
     first %= FRESH_MAX;
     printf("fresh seeds from %llu\n", (unsigned long long)first);
   }
@@ -270,45 +305,76 @@ static bool seeds_make(struct run *run)
   return true;
 }
 
-static bool option_number(struct options *options, const char *name, uint64_t value)
+struct number_option {
+  const char *name;
+  uint64_t least, most;
+  uint64_t *value;
+  uint64_t factor;
+};
+
+/* Digits alone: no sign, no blank, nothing behind them. */
+static bool number_read(const char *text, uint64_t *ret_value)
 {
-  if (strcmp(name, "--seed") == 0)
-    options->seed = value;
-  else if (strcmp(name, "--seeds") == 0)
-    options->seeds = value;
-  else if (strcmp(name, "--ops") == 0)
-    options->ops = value;
-  else if (strcmp(name, "--nodes") == 0)
-    options->nodes = value;
-  else if (strcmp(name, "--jobs") == 0)
-    options->jobs = value;
-  else if (strcmp(name, "--seconds") == 0)
-    options->seconds = value;
-  else if (strcmp(name, "--minutes") == 0)
-    options->seconds = 60u * value;
-  else
+  char *end = NULL;
+  errno = 0;
+  *ret_value = strtoull(text, &end, 10);
+  return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+}
+
+static bool number_take(const struct number_option *option, const char *text)
+{
+  uint64_t value;
+  if (text == NULL || !number_read(text, &value) || value < option->least || value > option->most) {
+    fprintf(stderr, "sim_run: %s takes a number from %llu to %llu, not '%s'\n", option->name,
+            (unsigned long long)option->least, (unsigned long long)option->most,
+            text == NULL ? "" : text);
     return false;
+  }
+  *option->value = value * option->factor;
   return true;
+}
+
+/* Each flag that has a value takes two words. 0: it is wrong, which was said. */
+static int option_read(struct options *options, const char *name, const char *value)
+{
+  const struct number_option numbers[] = {
+    {"--seed", 0, UINT64_MAX - SEEDS_MAX - 1u, &options->seed, 1},
+    {"--seeds", 0, SEEDS_MAX, &options->seeds, 1},
+    {"--ops", 1, OPS_MAX, &options->ops, 1},
+    {"--nodes", 0, SIM_NODES_MAX, &options->nodes, 1},
+    {"--jobs", 1, JOBS_MAX, &options->jobs, 1},
+    {"--seconds", 1, INT32_MAX, &options->seconds, 1},
+    {"--minutes", 1, INT32_MAX / 60, &options->seconds, 60},
+  };
+  for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    if (strcmp(name, numbers[i].name) == 0)
+      return number_take(&numbers[i], value) ? 2 : 0;
+  if (strcmp(name, "--list") == 0 && value != NULL) {
+    options->list = value;
+    return 2;
+  }
+  if (strcmp(name, "--list") == 0)
+    fputs("sim_run: --list takes the name of a file\n", stderr);
+  else
+    fprintf(stderr, "sim_run: there is no option '%s'\n", name);
+  return 0;
 }
 
 static bool options_read(struct options *options, int argc, char **argv)
 {
-  for (int i = 1; i < argc; i++) {
-    char *end = NULL;
-    if (strcmp(argv[i], "--verbose") == 0) {
+  for (int i = 1; i < argc;) {
+    int taken = 1;
+    if (strcmp(argv[i], "--verbose") == 0)
       options->verbose = true;
-    } else if (strcmp(argv[i], "--fresh") == 0) {
-      options->seed = UINT64_MAX;
-    } else if (i + 1 < argc && strcmp(argv[i], "--list") == 0) {
-      options->list = argv[++i];
-    } else {
-      uint64_t value = i + 1 < argc ? strtoull(argv[i + 1], &end, 0) : 0;
-      if (end == NULL || *end != '\0' || !option_number(options, argv[i++], value))
-        return false;
-    }
+    else if (strcmp(argv[i], "--fresh") == 0)
+      options->fresh = true;
+    else
+      taken = option_read(options, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+    if (taken == 0)
+      return false;
+    i += taken;
   }
-  return options->nodes <= SIM_NODES_MAX && options->jobs >= 1 && options->jobs <= JOBS_MAX &&
-         options->ops >= 1 && options->ops <= 100000 && options->seeds <= 100000000;
+  return true;
 }
 
 int main(int argc, char **argv)
@@ -319,7 +385,7 @@ int main(int argc, char **argv)
     return 2;
   }
   if (!seeds_make(&run)) {
-    perror("sim_run");
+    rt_free(run.seeds);
     return 2;
   }
   if (run.options.seconds > 0)

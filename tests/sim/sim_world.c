@@ -52,6 +52,9 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
   world->drifts = sim_chance(world, 500);
   world->skewed = sim_chance(world, 400);
   world->jumps = sim_chance(world, 500);
+  world->rich = sim_chance(world, 300) ? 1u + (unsigned)(sim_rand(world) % 2u) : 0;
+  if (world->rich >= world->users_base)
+    world->rich = world->users_base - 1u;
   world->closing = sim_chance(world, 600) ? 1u + (unsigned)(sim_rand(world) % 20u) : 0;
   world->requests_max = ops;
   world->pace = 100u + (unsigned)(sim_rand(world) % 900u);
@@ -157,6 +160,26 @@ static void phase_two(struct sim_world *world)
     run_until(world, never, world->now_us + SETTLE_US / SETTLE_ROUNDS);
 }
 
+static void report_requests(const struct sim_world *world)
+{
+  unsigned metadata = 0, backdated = 0, versions = 0, mismatches = 0, keys = 0, unblocks = 0;
+  for (unsigned i = 0; i < world->requests_count; i++) {
+    const struct sim_request *request = &world->requests[i];
+    metadata += request->has_metadata && request->error == HF_OK;
+    backdated += request->effective_us != 0 && request->error == HF_OK;
+    versions += request->if_version >= 0 && request->error == HF_OK;
+    mismatches += request->error == HF_E_VERSION_MISMATCH;
+    keys += request->key_number != request->number;
+    unblocks += request->type == LEDGER_T_UNBLOCK && request->error == HF_OK;
+  }
+  printf(
+    "seed %llu: applied with metadata %u, backdated %u, at their version %u, not at it %u, "
+    "unblocks %u, keys of two users %u, conflicts of bodies %u, transfers credited %zu bounced "
+    "%zu\n",
+    (unsigned long long)world->seed, metadata, backdated, versions, mismatches, unblocks, keys,
+    world->conflicts, world->credited.count, world->bounced.count);
+}
+
 static void report(const struct sim_world *world)
 {
   printf(
@@ -176,11 +199,12 @@ static void report(const struct sim_world *world)
     world->keys_checked, world->models_checked, world->live_actors_max,
     (unsigned long long)world->loads, (unsigned long long)world->overloaded,
     (unsigned long long)(world->now_us / 1000u));
+  report_requests(world);
 }
 
 static uint64_t world_free(struct sim_world *world, char failure[512])
 {
-  uint64_t trace = 0;
+  uint64_t trace = world->trace;
   sim_events_deinit(world);
   sim_links_deinit(world);
   sim_store_deinit(&world->store);
@@ -207,6 +231,7 @@ uint64_t sim_world_run(uint64_t seed, unsigned ops, unsigned nodes, bool verbose
   phase_two(world);
   sim_keys_end(world);
   sim_check(world, true);
+  sim_beside_check(world);
   sim_nodes_end(world);
   if (verbose)
     report(world);
