@@ -180,11 +180,15 @@ void user_lookup_done(rt_ctx *ctx, struct user_actor *user, struct store_request
     struct store_op *known = request->get_key_op.out;
     request->get_key_op.out = NULL;
     store_request_free(request);
-    if (known == NULL) {
+    bool refused = op->command.type == LEDGER_T_BOUNCE && op->error != HF_OK;
+    if (known == NULL && !refused) {
       database_went_back(ctx, user, op, head);
       return;
     }
-    user_replay(ctx, user, op, known);
+    if (known == NULL)
+      user_finish(ctx, user, op, op->error);
+    else
+      user_replay(ctx, user, op, known);
     user_progress(ctx, user);
     return;
   }

@@ -351,6 +351,16 @@ static void run_after_load(rt_ctx *ctx, struct user_actor *user, struct hf_op *o
   user_progress(ctx, user);
 }
 
+/* A refusal that is no outcome. A bounce that finds no room may have been done before a crash: no
+ * commit takes it, so that none would find its key, and it is looked for here. */
+static void op_refuse(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
+{
+  if (op->command.type == LEDGER_T_BOUNCE && !op->looked_up)
+    user_fetch_known(ctx, user, op);
+  else
+    user_finish(ctx, user, op, op->error);
+}
+
 void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
 {
   CHECK(op->group_head == NULL || op->group_head == op);
@@ -381,7 +391,7 @@ void user_run(rt_ctx *ctx, struct user_actor *user, struct hf_op *op)
   if (op->group_next != NULL)
     group_judge(ctx, user, op);
   else if (!op_judge(ctx, user, op))
-    user_finish(ctx, user, op, op->error);
+    op_refuse(ctx, user, op);
   else if (user_asset_in_doubt(ctx, op))
     user_read_assets(ctx, user, op);
   else

@@ -124,6 +124,31 @@ static void test_bounce_when_the_payer_overflows_then_it_waits_for_room(void **s
   fixture_free(fixture);
 }
 
+/* The bounce is there, its mark is not, and the payer was filled up since. */
+static void test_bounce_when_it_is_done_and_the_payer_is_full_then_it_is_found(void **state)
+{
+  const hf_amount most = (((hf_amount)1 << 126) - 1) * 2 + 1;
+  struct fixture *fixture = fixture_new((struct fixture_config){0});
+  hf_id payer, payee;
+  (void)state;
+  set_up(fixture, &payer, &payee);
+  (void)fixture_submit(fixture, 0, fixture_op_transfer(fixture, payer, payee, SPARE + 1, "t"));
+  for (unsigned i = 0; i < 3; i++) /* debit, refused credit, bounce */
+    fixture_fate(fixture, FATE_DONE);
+  fixture_fate(fixture, FATE_REFUSED); /* its mark, which is tried again after the grant */
+  while (fixture_count(fixture, LEDGER_T_BOUNCE) == 0)
+    fixture_step(fixture);
+  struct hf_op *fill = fixture_op(fixture, payer, LEDGER_T_GRANT, 1, NULL);
+  fill->command.amount.digits = most - 1000;
+  assert_int_equal(fixture_do(fixture, fill).error, HF_OK);
+  fixture_crash(fixture);
+  assert_int_equal(insist(fixture, payer, payee), HF_E_LIMIT_EXCEEDED);
+  assert_int_equal(fixture_count(fixture, LEDGER_T_BOUNCE), 1);
+  assert_int_equal(fixture_account(fixture, LEDGER_TRANSIT), 0);
+  assert_true(fixture_balance(fixture, payer).bucket[LEDGER_CLAIMABLE] == most);
+  fixture_free(fixture);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -131,6 +156,7 @@ int main(void)
     cmocka_unit_test(test_bounce_when_any_commit_fails_then_it_comes_back_once),
     cmocka_unit_test(test_bounce_when_the_process_dies_anywhere_then_it_comes_back_once),
     cmocka_unit_test(test_bounce_when_the_payer_overflows_then_it_waits_for_room),
+    cmocka_unit_test(test_bounce_when_it_is_done_and_the_payer_is_full_then_it_is_found),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
