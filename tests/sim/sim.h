@@ -27,6 +27,7 @@
 #define SIM_SCALE 2u
 #define SIM_KEYS 24u /* service keys that are made and revoked */
 #define SIM_LOOPS_MAX 3u
+#define SIM_MAKERS 2u
 #define SIM_DRIFT_MAX 60000u /* microseconds that a clock gains or loses in a second */
 
 /* Some users are almost as rich as an amount can say: what is given to them bounces. Sums over all
@@ -123,11 +124,18 @@ struct sim_seen { /* balances that some client was shown; claimed by the first w
   sim_amount bucket[SIM_ASSETS][LEDGER_BUCKET_COUNT];
 };
 
+struct sim_maker { /* who wants to make a user, under a key of his own */
+  struct sim_user *user;
+  struct hf_create *create; /* in flight */
+  struct sim_node *node;    /* whose client asked */
+  bool won, lost;           /* as he was told, for ever */
+};
+
 struct sim_user {
   hf_id id;
-  bool created, asked;
-  struct sim_node *node; /* whose client asked */
-  struct hf_create *create;
+  bool created;
+  struct sim_maker makers[SIM_MAKERS]; /* of whom one at the most can succeed */
+  unsigned makers_count;
   char external_id[24];
   uint64_t shown; /* a version that some client has seen: whoever asks from now on sees no older */
   uint64_t version; /* that the store has */

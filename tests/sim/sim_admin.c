@@ -12,40 +12,78 @@
 
 /* ---- users ----------------------------------------------------------------------------------- */
 
+static void user_made(struct sim_world *world, struct sim_maker *maker, hf_id id)
+{
+  struct sim_user *user = maker->user;
+  for (unsigned i = 0; i < user->makers_count; i++)
+    if (&user->makers[i] != maker && user->makers[i].won)
+      sim_fail(world, "user %s was made by two", user->external_id);
+  if (user->id != 0 && user->id != id)
+    sim_fail(world, "user %s was made twice", user->external_id);
+  if (maker->lost)
+    sim_fail(world, "user %s was made by who was told that another one did", user->external_id);
+  maker->won = true;
+  user->id = id;
+  user->created = true;
+  while (world->users_count < world->users_max && world->users[world->users_count].created)
+    world->users_count++;
+}
+
+/* Somebody else has it, or will be told so. */
+static void user_taken(struct sim_world *world, struct sim_maker *maker)
+{
+  struct sim_user *user = maker->user;
+  unsigned lost = 0;
+  maker->lost = true;
+  for (unsigned i = 0; i < user->makers_count; i++)
+    lost += user->makers[i].lost;
+  if (maker->won || lost == user->makers_count)
+    sim_fail(world, "user %s: its external id is taken by nobody", user->external_id);
+}
+
 void sim_user_answered(struct sim_world *world, struct hf_create *create)
 {
-  struct sim_user *user = create->owner;
-  user->create = NULL;
-  user->node = NULL;
-  user->asked = false;
-  if (create->error == HF_OK) {
-    if (user->id != 0 && user->id != create->user)
-      sim_fail(world, "user %s was made twice", user->external_id);
-    user->id = create->user;
-    user->created = true;
-    while (world->users_count < world->users_max && world->users[world->users_count].created)
-      world->users_count++;
-  } else if (!hf_error_info(create->error)->retryable) {
-    sim_fail(world, "create of %s: %s", user->external_id, hf_error_info(create->error)->code);
-  }
+  struct sim_maker *maker = create->owner;
+  maker->create = NULL;
+  maker->node = NULL;
+  if (create->error == HF_OK)
+    user_made(world, maker, create->user);
+  else if (create->error == HF_E_EXTERNAL_ID_TAKEN)
+    user_taken(world, maker);
+  else if (!hf_error_info(create->error)->retryable)
+    sim_fail(world, "create of %s: %s", maker->user->external_id,
+             hf_error_info(create->error)->code);
   rt_free(create);
 }
 
-static void make_user(rt_ctx *ctx, struct sim_world *world, struct sim_user *user)
+static void make_user(rt_ctx *ctx, struct sim_world *world, struct sim_maker *maker)
 {
+  struct sim_user *user = maker->user;
   struct hf_create *create = rt_alloc(sizeof *create);
-  create->owner = user;
+  create->owner = maker;
   create->has_key = true;
   create->key = hf_sha256(user->external_id, strlen(user->external_id));
   create->key.bytes[0] ^= 0x5a; /* another home than the external id's */
+  create->key.bytes[1] ^= (uint8_t)(maker - user->makers);
   create->has_external_id = true;
   memcpy(create->external_id, user->external_id, sizeof user->external_id);
   if (sim_ask(ctx, hf_create_home(ctx, create, world->partition_bits), HF_CREATE, create, 0)) {
-    user->asked = true;
-    user->create = create;
-    user->node = sim_node_of(ctx);
+    maker->create = create;
+    maker->node = sim_node_of(ctx);
   } else {
     rt_free(create);
+  }
+}
+
+/* Whoever was not told the end of it asks again; now and then one who was, too: the same key has the
+ * same answer. */
+static void make_again(rt_ctx *ctx, struct sim_world *world, struct sim_user *user)
+{
+  for (unsigned i = 0; i < user->makers_count; i++) {
+    struct sim_maker *maker = &user->makers[i];
+    bool told = maker->won || maker->lost;
+    if (maker->create == NULL && (!told || (!world->healing && sim_chance(world, 1))))
+      make_user(ctx, world, maker);
   }
 }
 
@@ -54,12 +92,13 @@ static bool make_users(rt_ctx *ctx, struct sim_world *world)
   bool ready = true;
   for (unsigned i = 0; i < world->users_max; i++) {
     struct sim_user *user = &world->users[i];
-    bool needed = i < world->users_base && !user->created;
-    /* One that is there is asked for again now and then: the same key has the same answer. */
-    unsigned chance = user->created ? 1u : 5u;
-    ready = ready && !needed;
-    if (!user->asked && (needed || (!world->healing && sim_chance(world, chance))))
-      make_user(ctx, world, user);
+    bool base = i < world->users_base;
+    bool begun = base || user->created;
+    for (unsigned j = 0; j < user->makers_count; j++)
+      begun = begun || user->makers[j].create != NULL || user->makers[j].lost;
+    ready = ready && (user->created || !base);
+    if (begun || (!world->healing && sim_chance(world, 5)))
+      make_again(ctx, world, user);
   }
   return ready;
 }
@@ -327,11 +366,12 @@ bool sim_admin_refused(struct sim_world *world, const void *payload, enum hf_err
   }
   for (unsigned i = 0; i < world->users_max; i++) {
     struct sim_user *user = &world->users[i];
-    if (payload == user->create) {
-      user->create->error = error;
-      sim_user_answered(world, user->create);
-      return true;
-    }
+    for (unsigned j = 0; j < user->makers_count; j++)
+      if (payload == user->makers[j].create) {
+        user->makers[j].create->error = error;
+        sim_user_answered(world, user->makers[j].create);
+        return true;
+      }
     if (payload == user->peek) {
       sim_peek_answered(world, user->peek, error);
       return true;
@@ -345,11 +385,13 @@ void sim_admin_forget(struct sim_node *node)
   struct sim_world *world = node->world;
   for (unsigned i = 0; i < world->users_max; i++) {
     struct sim_user *user = &world->users[i];
-    if (user->node == node) {
-      rt_free(user->create);
-      user->create = NULL;
-      user->node = NULL;
-      user->asked = false;
+    for (unsigned j = 0; j < user->makers_count; j++) {
+      struct sim_maker *maker = &user->makers[j];
+      if (maker->node != node)
+        continue;
+      rt_free(maker->create);
+      maker->create = NULL;
+      maker->node = NULL;
     }
     if (user->peek_node == node) {
       rt_free(user->peek);

@@ -4,6 +4,7 @@
 
 #include "tests/sim/sim.h"
 
+#define AMOUNT_MAX 1000u          /* but for what makes a user rich */
 #define UNKNOWN_FROM (1ull << 40) /* ids that are never given: a guess may hit what is under way */
 
 static const uint8_t types[] = {
@@ -103,7 +104,7 @@ void sim_request_draw(struct sim_world *world, struct sim_request *request)
   request->payee = (unsigned)(sim_rand(world) % world->users_count);
   request->type = types[sim_rand(world) % sizeof types];
   request->asset = (uint16_t)(1u + sim_rand(world) % SIM_ASSETS);
-  request->amount = 1 + (sim_amount)(sim_rand(world) % 1000u);
+  request->amount = 1 + (sim_amount)(sim_rand(world) % AMOUNT_MAX);
   request->final_capture = sim_chance(world, 700);
   if (request->type == LEDGER_T_ADJUST && sim_chance(world, 500))
     request->amount = -request->amount;
@@ -125,7 +126,7 @@ void sim_member_draw(struct sim_world *world, struct sim_request *request, unsig
 {
   do {
     sim_request_draw(world, request);
-  } while (request->type == LEDGER_T_TRANSFER);
+  } while (request->type == LEDGER_T_TRANSFER || request->amount > AMOUNT_MAX);
   request->user = user;
   request->key_number = request->number;
   request_digests(request);

@@ -32,6 +32,17 @@ static unsigned nodes_draw(struct sim_world *world)
   return sim_chance(world, 400) ? 1u : 1u + (unsigned)(sim_rand(world) % SIM_NODES_MAX);
 }
 
+static void users_draw(struct sim_world *world)
+{
+  for (unsigned i = 0; i < world->users_max; i++) {
+    struct sim_user *user = &world->users[i];
+    snprintf(user->external_id, sizeof user->external_id, "sim-user-%u", i);
+    user->makers_count = sim_chance(world, 200) ? SIM_MAKERS : 1u;
+    for (unsigned j = 0; j < SIM_MAKERS; j++)
+      user->makers[j].user = user;
+  }
+}
+
 /* One seed's world: sizes, rates and caps are drawn from it. */
 static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, unsigned nodes)
 {
@@ -67,8 +78,7 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
     world->overflow_max =
       2u * SIM_USERS_MAX + world->inflight_max + (unsigned)(sim_rand(world) % 16u);
   sim_requests_init(world);
-  for (unsigned i = 0; i < world->users_max; i++)
-    snprintf(world->users[i].external_id, sizeof world->users[i].external_id, "sim-user-%u", i);
+  users_draw(world);
   if (sim_chance(world, 800)) {
     world->store.faults = (struct sim_faults){
       .commit_refused = (unsigned)(sim_rand(world) % 60u),
