@@ -377,7 +377,7 @@ void sim_links_deinit(struct sim_world *world);
 
 /* sim_check.c: reads the memory engine's journal and checks it. `end`: nothing is under way. */
 void sim_check(struct sim_world *world, bool end);
-/* sim_beside.c: metadata, and times that something is effective at, which lie beside the balances. */
+/* sim_beside.c: metadata, and times that ops are effective at: what lies beside the balances. */
 void sim_beside_draw(struct sim_world *world, struct sim_request *request);
 void sim_beside_ask(struct sim_world *world, const struct sim_request *request, struct hf_op *op);
 void sim_beside_answered(struct sim_world *world, const struct hf_op *op);

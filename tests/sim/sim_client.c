@@ -101,7 +101,7 @@ static void request_end(struct sim_world *world, struct sim_request *request)
   world->finals[world->finals_count++] = request->number;
 }
 
-/* ---- sending them ----------------------------------------------------------------------------- */
+/* ---- sending them ---------------------------------------------------------------------------- */
 
 static struct hf_op *op_make(struct sim_world *world, struct sim_request *request)
 {

@@ -1,5 +1,5 @@
-/* What the clients want: requests, drawn so that they meet in a few users, refer to what is there or
- * has just gone, and are refused for every reason. */
+/* What the clients want: requests, drawn so that they meet in a few users, refer to what is there
+ * or has just gone, and are refused for every reason. */
 #include <string.h>
 
 #include "tests/sim/sim.h"

@@ -1,5 +1,5 @@
-/* The contents of a run, mixed into one number: what the store took, and what clients were told. The
- * drivers' own traces know when each message came to whom, and nothing of what it says. */
+/* The contents of a run, mixed into one number: what the store took, and what clients were told.
+ * The drivers' own traces know when each message came to whom, and nothing of what it says. */
 #include <string.h>
 
 #include "tests/sim/sim.h"
