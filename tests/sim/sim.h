@@ -219,9 +219,10 @@ struct sim_world {
   uint64_t harmed_us; /* until then nodes and links were harmed: not all can be reached */
   unsigned partition_bits;
   struct sim_store store;
-  bool drifts; /* monotonic clocks of several nodes. What a single one waits for is all its own */
-  bool skewed; /* wall clocks of the nodes are minutes to an hour apart from the start */
-  bool jumps;  /* wall clocks are set while there is work */
+  bool drifts;   /* monotonic clocks of several nodes. What a single one waits for is all its own */
+  bool crashing; /* else the leak checker looks at it */
+  bool skewed;   /* wall clocks of the nodes are minutes to an hour apart from the start */
+  bool jumps;    /* wall clocks are set while there is work */
   unsigned loops;
   unsigned live_actors_max;
   unsigned overflow_max; /* of rt_config: small, so that asks are refused within the actors too */

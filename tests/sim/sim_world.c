@@ -61,6 +61,7 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
   unsigned few = 2u + (unsigned)(sim_rand(world) % 6u);
   world->live_actors_max = sim_chance(world, 300) ? few : 10000u;
   world->drifts = sim_chance(world, 500);
+  world->crashing = sim_chance(world, 700);
   world->skewed = sim_chance(world, 400);
   world->jumps = sim_chance(world, 500);
   world->rich = sim_chance(world, 300) ? 1u + (unsigned)(sim_rand(world) % 2u) : 0;
@@ -146,7 +147,7 @@ static void crash_alone(struct sim_world *world, unsigned left)
 static void phase_one(struct sim_world *world)
 {
   bool alone = world->nodes_count == 1u;
-  unsigned crashes = alone && sim_chance(world, 700) ? 1u + (unsigned)(sim_rand(world) % 5u) : 0;
+  unsigned crashes = alone && world->crashing ? 1u + (unsigned)(sim_rand(world) % 5u) : 0;
   sim_chaos_begin(world);
   for (; crashes > 0 && world->failure[0] == '\0'; crashes--)
     crash_alone(world, crashes);
