@@ -55,6 +55,11 @@ void sim_requests_init(struct sim_world *world)
   world->requests = rt_alloc(room * sizeof *world->requests);
   world->waiting = rt_alloc(room * sizeof *world->waiting);
   world->finals = rt_alloc(room * sizeof *world->finals);
+  for (unsigned i = 0; i < SIM_USERS_MAX; i++) {
+    world->users[i].makers_count = 1;
+    for (unsigned j = 0; j < SIM_MAKERS; j++)
+      world->users[i].makers[j].user = &world->users[i];
+  }
 }
 
 void sim_requests_deinit(struct sim_world *world)

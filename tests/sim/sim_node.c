@@ -74,8 +74,9 @@ static int32_t drift_draw(struct sim_world *world)
 static uint64_t start_wall_us(struct sim_world *world)
 {
   const int64_t hour_us = 3600000000;
-  uint64_t lot = sim_chaos(world) % (2u * (uint64_t)hour_us);
-  return world->skewed ? START_WALL_US + lot - (uint64_t)hour_us : START_WALL_US;
+  if (!world->skewed)
+    return START_WALL_US;
+  return START_WALL_US + sim_chaos(world) % (2u * (uint64_t)hour_us) - (uint64_t)hour_us;
 }
 
 void sim_node_init(struct sim_world *world, unsigned index)

@@ -37,9 +37,8 @@ static void users_draw(struct sim_world *world)
   for (unsigned i = 0; i < world->users_max; i++) {
     struct sim_user *user = &world->users[i];
     snprintf(user->external_id, sizeof user->external_id, "sim-user-%u", i);
-    user->makers_count = sim_chance(world, 200) ? SIM_MAKERS : 1u;
-    for (unsigned j = 0; j < SIM_MAKERS; j++)
-      user->makers[j].user = user;
+    if (sim_chance(world, 200))
+      user->makers_count = SIM_MAKERS;
   }
 }
 
