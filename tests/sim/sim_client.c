@@ -317,7 +317,7 @@ static void twin_answered(struct sim_world *world, struct sim_request *request, 
   request->twin = NULL;
   request->twin_node = NULL;
   if (!hf_error_info(op->error)->retryable && conflict != is_in_conflict(request, TWIN_BODY))
-    sim_fail(world, "request %u with another body at the same time: %s", request->number,
+    sim_fail(world, "request %u, one of two bodies under one key: %s", request->number,
              hf_error_info(op->error)->code);
   world->conflicts += conflict;
   hf_op_free(op);

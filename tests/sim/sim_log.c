@@ -25,13 +25,23 @@ static struct sim_record *record_new(struct sim_world *world, struct sim_user *u
   return record;
 }
 
+/* The server's own keys are those of no request. */
+static void strange_take(struct sim_world *world, const struct hf_digest *key)
+{
+  for (unsigned i = 0; i < world->requests_count; i++)
+    if (memcmp(&world->requests[i].key, key, sizeof *key) == 0)
+      sim_fail(world, "request %u was taken of another user", i);
+}
+
 static struct sim_request *request_take(struct sim_world *world, const struct sim_user *user,
                                         struct sim_record *record, const struct hf_digest *key,
                                         const struct hf_digest *body)
 {
   struct sim_request *request = sim_request_by_key(world, user->id, key);
-  if (request == NULL)
+  if (request == NULL) {
+    strange_take(world, key);
     return NULL;
+  }
   struct hf_digest expected = request->request;
   request->taken_body = (body->bytes[0] ^ expected.bytes[0]) & 1u;
   expected.bytes[0] ^= request->taken_body;
