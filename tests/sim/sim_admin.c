@@ -75,8 +75,8 @@ static void make_user(rt_ctx *ctx, struct sim_world *world, struct sim_maker *ma
   }
 }
 
-/* Whoever was not told the end of it asks again; now and then one who was, too: the same key has the
- * same answer. */
+/* Whoever was not told the end of it asks again; now and then one who was, too: the same key has
+ * the same answer. */
 static void make_again(rt_ctx *ctx, struct sim_world *world, struct sim_user *user)
 {
   for (unsigned i = 0; i < user->makers_count; i++) {
