@@ -189,8 +189,7 @@ static void write_common(const struct plan *plan, struct ledger_entry *entry)
 static void write_times(const struct plan *plan, struct ledger_entry *entry)
 {
   const struct ledger_command *command = plan->command;
-  int64_t earliest_us = plan->user->recorded_us + 1;
-  entry->recorded_us = command->now_us > earliest_us ? command->now_us : earliest_us;
+  entry->recorded_us = plan->now_us;
   bool backdated = command->effective_us != 0 && command->effective_us < entry->recorded_us;
   entry->effective_us = backdated ? command->effective_us : entry->recorded_us;
   entry->expires_us = plan->opens_hold && command->timeout_s > 0
@@ -229,8 +228,11 @@ void ledger_apply(struct ledger_user *user, const struct ledger_command *command
   CHECK(user != NULL && user->id != 0);
   CHECK(ret_result != NULL);
   check_command(command);
-  struct plan plan = {
-    .rule = &rules[command->type], .user = user, .command = command, .result = ret_result};
+  struct plan plan = {.rule = &rules[command->type],
+                      .user = user,
+                      .command = command,
+                      .now_us = ledger_user_time(user, command->now_us),
+                      .result = ret_result};
   hf_bytes_clear(&ret_result->body);
   ret_result->entries_count = 0;
   ret_result->error = judge(&plan);

@@ -199,6 +199,9 @@ bool ledger_user_name(struct ledger_user *user, uint64_t version, hf_id id);
 const struct ledger_asset *ledger_user_asset(const struct ledger_user *user, uint16_t asset);
 const struct ledger_hold *ledger_user_hold(const struct ledger_user *user, hf_id id);
 const struct ledger_block *ledger_user_block(const struct ledger_user *user, hf_id id);
+/* The time by which the user's next op is judged and recorded. It never goes back, whatever a wall
+ * clock does: a hold that was seen to have expired stays so. */
+int64_t ledger_user_time(const struct ledger_user *user, int64_t now_us);
 /* The first hold that has expired at `now_us`, or NULL. One without an id yet is passed over. */
 const struct ledger_hold *ledger_user_expired(const struct ledger_user *user, int64_t now_us);
 /* Invariants: buckets >= 0, sums of open holds/blocks = held/blocked buckets, order, versions.
@@ -234,7 +237,7 @@ struct ledger_command {
   uint32_t timeout_s;       /* hold; 0: never */
   int64_t effective_us;     /* 0: now; later than recorded_us: recorded_us */
   int64_t if_version;       /* -1: any */
-  int64_t now_us;           /* wall clock; recorded_us = max(now_us, user->recorded_us + 1) */
+  int64_t now_us;           /* wall clock: see ledger_user_time */
   struct hf_digest key, request;
   struct hf_hash metadata_hash;
   char label[LEDGER_LABEL_MAX + 1];

@@ -25,6 +25,7 @@ struct plan {
   const struct plan_rule *rule;
   const struct ledger_user *user;
   const struct ledger_command *command;
+  int64_t now_us; /* ledger_user_time */
   struct ledger_result *result;
   const struct ledger_asset *in;    /* the asset as the user has it; NULL: no entry in it yet */
   const struct ledger_hold *hold;   /* what the command refers to, when it is a hold */

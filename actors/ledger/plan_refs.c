@@ -17,7 +17,7 @@ static enum hf_error find_hold(struct plan *plan)
       return HF_E_HOLD_NOT_FOUND;
     }
   }
-  bool expired = hold->expires_us != 0 && hold->expires_us <= command->now_us;
+  bool expired = hold->expires_us != 0 && hold->expires_us <= plan->now_us;
   if (expired && command->type != LEDGER_T_EXPIRE)
     return HF_E_HOLD_EXPIRED;
   plan->hold = hold;
@@ -99,7 +99,7 @@ enum hf_error plan_void(struct plan *plan)
 enum hf_error plan_expire(struct plan *plan)
 {
   const struct ledger_hold *hold = plan->hold;
-  if (hold->expires_us == 0 || hold->expires_us > plan->command->now_us)
+  if (hold->expires_us == 0 || hold->expires_us > plan->now_us)
     return HF_E_INVALID_TRANSITION;
   return plan_move(plan, LEDGER_HELD, LEDGER_CLAIMABLE, plan->left, 0);
 }

@@ -177,6 +177,11 @@ const struct ledger_block *ledger_user_block(const struct ledger_user *user, hf_
   return NULL;
 }
 
+int64_t ledger_user_time(const struct ledger_user *user, int64_t now_us)
+{
+  return now_us > user->recorded_us ? now_us : user->recorded_us + 1;
+}
+
 const struct ledger_hold *ledger_user_expired(const struct ledger_user *user, int64_t now_us)
 {
   for (unsigned i = 0; i < user->holds_count; i++) {

@@ -111,7 +111,7 @@ static void outcome_set(struct hf_op *op, const struct user_actor *user, enum hf
     .error = (uint16_t)error,
     .type = op->command.type,
     .version = user->work->staged->version,
-    .recorded_us = op->command.now_us,
+    .recorded_us = ledger_user_time(user->work->staged, op->command.now_us),
   };
 }
 
@@ -294,10 +294,10 @@ static bool group_malformed(rt_ctx *ctx, struct user_actor *user, struct hf_op *
 void user_expire(rt_ctx *ctx, struct user_actor *user)
 {
   const struct ledger_hold *hold;
-  int64_t now_us = user_wall_us(ctx);
+  int64_t wall_us = user_wall_us(ctx);
   while (user->state == USER_READY && catalog_of(ctx) != NULL && !user_is_foreign(ctx, user)) {
     const struct ledger_user *state = user_newest(user);
-    hold = ledger_user_expired(state, now_us);
+    hold = ledger_user_expired(state, ledger_user_time(state, wall_us));
     if (hold == NULL)
       return;
     struct hf_op *op = hf_op_new();

@@ -78,6 +78,13 @@ static const char *receive(struct model *model, int asset, int from, int to, mod
   return post(model, asset, to, DEBT, owed < amount ? owed : amount);
 }
 
+/* A user's time does not go back, though clocks do. */
+static int64_t time_of(const struct model *model, const struct model_request *request)
+{
+  const int64_t next_us = model->recorded_us + 1;
+  return request->now_us > next_us ? request->now_us : next_us;
+}
+
 static const char *find(struct model *model, const struct model_request *request,
                         struct model_op **ret_op)
 {
@@ -97,7 +104,7 @@ static const char *find(struct model *model, const struct model_request *request
     return "hold_not_found";
   if (op->state != MODEL_OPEN)
     return op->state == MODEL_DONE ? "hold_resolved" : "hold_expired";
-  bool over = op->expires_us != 0 && op->expires_us <= request->now_us;
+  bool over = op->expires_us != 0 && op->expires_us <= time_of(model, request);
   return over && request->type != EXPIRE ? "hold_expired" : NULL;
 }
 
@@ -111,7 +118,8 @@ static const char *resolve_hold(struct model *model, const struct model_request 
   }
   if (request->type == VOID && amount < hold->left)
     return "invalid_transition";
-  if (request->type == EXPIRE && (hold->expires_us == 0 || hold->expires_us > request->now_us))
+  if (request->type == EXPIRE &&
+      (hold->expires_us == 0 || hold->expires_us > time_of(model, request)))
     return "invalid_transition";
   if (request->type != CAPTURE) {
     refused = post(model, hold->asset, HELD, CLAIMABLE, hold->left);
@@ -276,8 +284,7 @@ const char *model_apply(struct model *model, const struct model_request *request
       model->ops[request->op] = old;
     return refused;
   }
-  int64_t next_us = model->recorded_us + 1;
-  model->recorded_us = request->now_us > next_us ? request->now_us : next_us;
+  model->recorded_us = time_of(model, request);
   if (made.opened == MODEL_HOLD && request->timeout_s > 0)
     made.expires_us = model->recorded_us + (int64_t)request->timeout_s * 1000000;
   model->ops[model->ops_count++] = made;

@@ -357,7 +357,7 @@ static void check_groups(struct checker *checker)
 /* What the entries took from the system's accounts is what the users have, as the store would load
  * them. */
 static void check_totals(struct sim_world *world, const struct checker *checker,
-                         sim_amount loaded[SIM_ASSETS])
+                         const sim_amount loaded[SIM_ASSETS])
 {
   for (unsigned asset = 0; asset < SIM_ASSETS; asset++) {
     sim_amount sum = loaded[asset];

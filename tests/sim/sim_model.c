@@ -72,14 +72,6 @@ static void compare_sums(const struct judge *judge, const struct sim_step *step)
                  (unsigned long long)step->op, (long long)step->sum[i][j]);
 }
 
-/* The clock that an op was judged by. Clocks are set back: what is recorded just behind the op
- * before it may have been judged by any earlier time, and only holds that expire would tell. */
-static int64_t clock_of(const struct judge *judge, const struct sim_record *record)
-{
-  bool behind = record->recorded_us == judge->model->recorded_us + 1;
-  return behind ? 0 : record->recorded_us;
-}
-
 static void judge_applied(struct judge *judge, const struct sim_record *record)
 {
   struct sim_world *world = judge->world;
@@ -94,7 +86,7 @@ static void judge_applied(struct judge *judge, const struct sim_record *record)
   struct model_request request =
     record->request == SIM_NOBODY
       ? request_of_server(judge, step)
-      : request_of(judge, &world->requests[record->request], clock_of(judge, record));
+      : request_of(judge, &world->requests[record->request], record->recorded_us);
   if (judge->model->ops_count == MODEL_OPS_MAX) {
     sim_fail(world, "a user has more ops than the model");
     return;
