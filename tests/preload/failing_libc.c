@@ -394,6 +394,9 @@ __attribute__((constructor)) static void set_up(void)
 
 /* ---- the calls ------------------------------------------------------------------------------- */
 
+/* Other names of parameters than glibc's, which all begin with two underscores.
+ * NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
+
 /* The heap's own names, which need no looking up: dlsym may ask for memory itself. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -594,3 +597,5 @@ void *mremap(void *at, size_t before, size_t size, int flags, ...)
   NEXT(mremap);
   return next(at, before, size, flags, to);
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

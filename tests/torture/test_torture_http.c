@@ -76,8 +76,7 @@ static const char *const requests[] = {
   "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello there",
   "HEAD /c HTTP/1.1\r\nHost: a\r\n\r\n",
   "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n",
-  "POST /d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
-  "chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nTrailer: t\r\n\r\n",
+  "POST /d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;x\r\ny\r\n0\r\nT:t\r\n\r\n",
   "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n",
   "POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody",
   "GET /f HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
