@@ -4,7 +4,7 @@
 # middle, replay and verify, and what both say about a database that somebody changed. The files
 # are read from $HOLDFAST_REAL_INPUT, or from ../shared/data beside the repository; without them the
 # same checks run over generated ones of the same shape, traps included.
-# ctest: timeout=300 serial
+# ctest: timeout=500
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${HOLDFAST_BIN:?the path of the binary}"

@@ -1,6 +1,6 @@
 // The importer on PostgreSQL: transfers and a bank's book from real_input, compared to the last
 // base unit with what real_input/expect.py computes; killed on the way, twice; replay and verify.
-// ctest: timeout=600 serial
+// ctest: timeout=600
 'use strict';
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -47,6 +47,7 @@ class Mutant:
         self.checkers, self.because = [], None
         self.expect = self.expected = None  # a part of a text, the text
         self.caught_by = self.after = None
+        self.is_wrong = False  # it does not compile
         self.others = []  # what the simulator said instead of what is expected
 
 
@@ -427,7 +428,9 @@ def try_all(mutants, options):
         try:
             why = try_mutant(mutant, options)
         except Wrong as wrong:
-            raise Wrong(f"{mutant.name}: {wrong}") from wrong
+            line(f"WRONG   {mutant.name}: {wrong}")
+            mutant.is_wrong = True
+            continue
         if mutant.caught_by:
             line(f"caught  {mutant.name}: {mutant.caught_by} after {mutant.after}: {why}")
         else:
@@ -436,31 +439,58 @@ def try_all(mutants, options):
         others_show(mutant)
 
 
-def table(mutants, options):
-    caught = sum(mutant.caught_by is not None for mutant in mutants)
+def columns(mutant):
+    """What its row in the page says of it, whatever became of it."""
+    return f"| {mutant.name} | [{os.path.basename(mutant.file)}](../{mutant.file}) | {mutant.says} | "
+
+
+def row(mutant):
+    by, after = f"`{mutant.caught_by}`", mutant.after
+    if mutant.caught_by == "sim" and mutant.expect:
+        text = DIRECTIVE.sub("...", mutant.expect)
+        by += f": \"{text}\""
+    if not mutant.caught_by:
+        by, after = "**nobody**", mutant.because or mutant.after
+    return columns(mutant) + f"{by} | {after} |"
+
+
+def table(every, rows, options):
+    """`rows` by name: of this run, or as the page has them from an earlier one."""
+    caught = sum(mutant.name in rows and "**nobody**" not in rows[mutant.name] for mutant in every)
+    tried = sum(mutant.name in rows for mutant in every)
     yield "# Planted bugs\n"
     yield ("`./dev mutants --write` plants each of these bugs, one at a time, runs the checkers "
            "that\nought to see it, and writes this table: see "
-           "[mutants](../tests/mutants/README.md).\n")
-    yield (f"**Caught {caught} of {len(mutants)}**, with up to {options.seeds} seeds of the "
-           "simulator for each.\n")
+           "[mutants](../tests/mutants/README.md). With a pattern it\nbrings the rows of those "
+           "up to date and leaves the others as they are.\n")
+    yield (f"**Caught {caught} of {tried}**, with up to {options.seeds} seeds of the simulator for "
+           f"each" + ("." if tried == len(every) else f"; {len(every) - tried} not tried yet.") +
+           "\n")
     yield "| bug | in | what it does | caught by | after |"
     yield "|---|---|---|---|---|"
-    for mutant in sorted(mutants, key=lambda each: (each.file, each.name)):
-        by, after = f"`{mutant.caught_by}`", mutant.after
-        if mutant.caught_by == "sim" and mutant.expect:
-            text = DIRECTIVE.sub("...", mutant.expect)
-            by += f": \"{text}\""
-        if not mutant.caught_by:
-            by, after = "**nobody**", mutant.because or mutant.after
-        yield (f"| {mutant.name} | [{os.path.basename(mutant.file)}](../{mutant.file}) | "
-               f"{mutant.says} | {by} | {after} |")
+    for mutant in sorted(every, key=lambda each: (each.file, each.name)):
+        yield rows.get(mutant.name, columns(mutant) + "not tried yet | |")
+
+
+def write_page(path, every, tried, options):
+    """Rows of other mutants stay as they are, unless the list says something else of them now."""
+    rows = {}
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    for mutant in every:
+        start = text.find("\n" + columns(mutant))
+        if start >= 0 and "not tried yet" not in text[start + 1:].split("\n", 1)[0]:
+            rows[mutant.name] = text[start + 1:].split("\n", 1)[0]
+    for mutant in tried:
+        if not mutant.is_wrong:
+            rows[mutant.name] = row(mutant)
+    write_file(path, "\n".join(table(every, rows, options)) + "\n")
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev mutants")
     parser.add_argument("pattern", nargs="?", default="", help="only mutants whose name has it")
-    parser.add_argument("--write", action="store_true", help="write docs/MUTANTS.md")
+    parser.add_argument("--write", action="store_true", help="bring docs/MUTANTS.md up to date")
     parser.add_argument("--seeds", type=int, default=400, help="of the simulator (400)")
     parser.add_argument("--limit", type=float, default=300, help="seconds for a checker (300)")
     parser.add_argument("--list", action="store_true", help="check and show the list, run nothing")
@@ -470,8 +500,6 @@ def main():
     mutants = [mutant for mutant in every if re.search(options.pattern, mutant.name)]
     if not mutants:
         raise Wrong(f"no mutant is called {options.pattern}")
-    if options.write and len(mutants) < len(every):
-        raise Wrong("--write is for all of them")
     check_list(every)
     checks, missing = check_texts(every, unproven)
     if options.list:
@@ -482,13 +510,16 @@ def main():
     configure()
     try_all(mutants, options)
     if options.write:
-        page = os.path.join(ROOT, "docs", "MUTANTS.md")
-        write_file(page, "\n".join(table(mutants, options)) + "\n")
+        write_page(os.path.join(ROOT, "docs", "MUTANTS.md"), every, mutants, options)
     caught = sum(mutant.caught_by is not None for mutant in mutants)
-    surprises = [each.name for each in mutants if (each.caught_by is None) != bool(each.because)]
+    surprises = [each.name for each in mutants
+                 if not each.is_wrong and (each.caught_by is None) != bool(each.because)]
     line(f"caught {caught} of {len(mutants)}")
     if surprises:
         line("not as the list has it: " + ", ".join(surprises))
+    wrong = [mutant.name for mutant in mutants if mutant.is_wrong]
+    if wrong:
+        raise Wrong("these do not compile: " + ", ".join(wrong))
     return 1 if surprises else 0
 
 

@@ -168,17 +168,24 @@ static void test_key_when_read_before_its_revocation_then_it_stays_revoked(void 
   }
 }
 
-static uint64_t owner_after_claim(struct store_engine *engine, uint64_t node)
+/* A heartbeat of a node that wants the partition, and buries `dead`, if any; who has it then.
+ * ret_beat: the node's own, or NULL. */
+static uint64_t owner_after_claim(struct store_engine *engine, uint64_t node,
+                                  struct store_node *dead, uint64_t *ret_beat)
 {
   static uint32_t wanted[1];
   struct store_request *request = store_request_new(STORE_LEASE);
   request->lease.self = (struct store_node){.id = node, .takes = true};
+  request->lease.buried = dead;
+  request->lease.buried_count = dead != NULL ? 1 : 0;
   request->lease.join = true;
   request->lease.claimed = wanted;
   request->lease.claimed_count = 1;
   engine->ops->execute(engine, request);
   assert_int_equal(request->status, STORE_OK);
   uint64_t owner = request->lease.owners[0];
+  if (ret_beat != NULL)
+    *ret_beat = request->lease.self.beat;
   store_request_free(request);
   return owner;
 }
@@ -187,8 +194,23 @@ static void test_claim_when_another_node_has_the_partition_then_it_keeps_it(void
 {
   struct store_engine *engine = store_memory_new(0);
   (void)state;
-  assert_int_equal(owner_after_claim(engine, 7), 7);
-  assert_int_equal(owner_after_claim(engine, 9), 7);
+  assert_int_equal(owner_after_claim(engine, 7, NULL, NULL), 7);
+  assert_int_equal(owner_after_claim(engine, 9, NULL, NULL), 7);
+  engine->ops->close(engine);
+}
+
+static void test_burial_when_the_node_has_beaten_since_then_it_keeps_what_it_has(void **state)
+{
+  struct store_engine *engine = store_memory_new(0);
+  struct store_node seen = {.id = 7};
+  uint64_t beat;
+  (void)state;
+  assert_int_equal(owner_after_claim(engine, 7, NULL, &seen.beat), 7);
+  assert_int_equal(owner_after_claim(engine, 7, NULL, &beat), 7);
+  assert_int_not_equal(seen.beat, beat);
+  assert_int_equal(owner_after_claim(engine, 9, &seen, NULL), 7);
+  seen.beat = beat;
+  assert_int_equal(owner_after_claim(engine, 9, &seen, NULL), 9);
   engine->ops->close(engine);
 }
 
@@ -202,6 +224,7 @@ int main(void)
     cmocka_unit_test(test_unit_when_of_another_tenure_then_not_taken),
     cmocka_unit_test(test_key_when_read_before_its_revocation_then_it_stays_revoked),
     cmocka_unit_test(test_claim_when_another_node_has_the_partition_then_it_keeps_it),
+    cmocka_unit_test(test_burial_when_the_node_has_beaten_since_then_it_keeps_what_it_has),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
