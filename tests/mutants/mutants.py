@@ -441,7 +441,8 @@ def try_all(mutants, options):
 
 def columns(mutant):
     """What its row in the page says of it, whatever became of it."""
-    return f"| {mutant.name} | [{os.path.basename(mutant.file)}](../{mutant.file}) | {mutant.says} | "
+    link = f"[{os.path.basename(mutant.file)}](../{mutant.file})"
+    return f"| {mutant.name} | {link} | {mutant.says} | "
 
 
 def row(mutant):
