@@ -16,6 +16,7 @@ class Cluster {
     const cluster = new Cluster(args, leaseMs);
     cluster.pg = await Postgres.start(postgres);
     for (let i = 0; i < nodes; i++) await cluster.add();
+    await cluster.shared();
     return cluster;
   }
 
@@ -36,6 +37,16 @@ class Cluster {
     await node.start();
     this.nodes.push(node);
     return node;
+  }
+
+  // Until each node has its share of the partitions, and answers for it.
+  async shared() {
+    const least = Math.floor(PARTITIONS / this.nodes.length);
+    const owned = async (node) => (await Promise.all(Array.from({ length: PARTITIONS },
+      (_, partition) => request(node, 'GET', `/readyz?partition=${partition}`, { key: null }))))
+      .filter((reply) => reply.status === 200).length;
+    await until('the nodes share the partitions', async () =>
+      (await Promise.all(this.nodes.map(owned))).every((count) => count >= least));
   }
 
   async remove(node) {
