@@ -230,10 +230,17 @@ static bool folder_lock(struct seal_folder *folder, char why[SEAL_WHY_MAX])
 static bool count_seals(const struct seal_folder *folder, uint64_t *ret_count,
                         uint64_t *ret_highest)
 {
-  DIR *listing = opendir(folder->path);
+  /* ThreadSanitizer follows open(), and would take the descriptor of opendir() for one of before. */
+  int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *listing = fd < 0 ? NULL : fdopendir(fd);
   uint64_t count = 0, highest = 0;
-  if (listing == NULL)
+  if (listing == NULL) {
+    int code = errno;
+    if (fd >= 0)
+      close(fd);
+    errno = code;
     return false;
+  }
   for (const struct dirent *entry; (entry = readdir(listing)) != NULL;) {
     char name[32];
     uint64_t number = strtoull(entry->d_name, NULL, 10);
