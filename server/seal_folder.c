@@ -230,7 +230,7 @@ static bool folder_lock(struct seal_folder *folder, char why[SEAL_WHY_MAX])
 static bool count_seals(const struct seal_folder *folder, uint64_t *ret_count,
                         uint64_t *ret_highest)
 {
-  /* ThreadSanitizer follows open(), and would take the descriptor of opendir() for one of before. */
+  /* ThreadSanitizer follows open(), and would take opendir()'s descriptor for one of before. */
   int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *listing = fd < 0 ? NULL : fdopendir(fd);
   uint64_t count = 0, highest = 0;
