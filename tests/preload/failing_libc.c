@@ -14,6 +14,9 @@
  * FAILING_LIBC_FILE is shared with the test: see struct shared.
  * Limits: what libc calls inside of itself cannot be seen from here; counting begins when the
  * libraries have been set up, right before main. Threads: any. */
+/* It defines what the fortified headers define as well. */
+#undef _FORTIFY_SOURCE
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
