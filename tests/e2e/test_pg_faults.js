@@ -12,7 +12,7 @@ const { run } = require('./lib/parts.js');
 const { Postgres } = require('./lib/postgres.js');
 const { Proxy } = require('./lib/proxy.js');
 const { Node } = require('./lib/server.js');
-const { randomOf, until } = require('./lib/wait.js');
+const { pause, randomOf, until } = require('./lib/wait.js');
 
 const COMMIT = 'insert into [a-z_.]*batches'; // the statement that every commit has
 const ARGS = limits({ operation: 1500, handler: 3000 });
@@ -102,10 +102,13 @@ async function pauseInTransaction(pg) {
     const pids = await pg.backends('state = \'active\' and pid <> pg_backend_pid()');
     for (const pid of pids) {
       process.kill(pid, 'SIGSTOP');
-      const inside = await pg.psql(`select count(*) from pg_locks where pid = ${pid} and
+      const asked = pg.psql(`select count(*) from pg_locks where pid = ${pid} and
         mode = 'RowExclusiveLock'`);
+      // It may have been stopped with a latch in its hand for which this question waits.
+      const inside = await Promise.race([asked, pause(1000).then(() => '0')]);
       if (inside !== '0') return pid;
       process.kill(pid, 'SIGCONT');
+      await asked;
     }
     return null;
   }, { every: 1 });
