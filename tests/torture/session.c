@@ -360,3 +360,14 @@ void session_compare(const struct session_result *result, const struct session_r
   for (unsigned i = 0; i < LEDGER_TYPE_COUNT; i++)
     assert_int_equal(result->types[i], expected->types[i]);
 }
+
+struct session_result session_reference(void)
+{
+  struct fixture *fixture = fixture_new(SESSION_CONFIG(1));
+  struct session session;
+  session_run(&session, fixture, "t");
+  assert_int_equal(session.repeats, 0);
+  struct session_result result = session_look(&session);
+  fixture_free(fixture);
+  return result;
+}

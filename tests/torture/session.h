@@ -35,6 +35,8 @@ void session_run(struct session *session, struct fixture *fixture, const char *p
 void session_repeat(struct session *session, const char *prefix);
 /* Waits until nothing is in transit, and looks. */
 struct session_result session_look(struct session *session);
+/* What a session has in the end when nothing fails; its prefix is "t". */
+struct session_result session_reference(void);
 void session_compare(const struct session_result *result, const struct session_result *expected);
 
 #endif

@@ -28,20 +28,9 @@ static bool run(uint64_t first, uint64_t count, const struct session_result *exp
   return struck;
 }
 
-static struct session_result reference(void)
-{
-  struct fixture *fixture = fixture_new(SESSION_CONFIG(1));
-  struct session session;
-  session_run(&session, fixture, "t");
-  assert_int_equal(session.repeats, 0);
-  struct session_result result = session_look(&session);
-  fixture_free(fixture);
-  return result;
-}
-
 static void each_ask(uint64_t count)
 {
-  struct session_result expected = reference();
+  struct session_result expected = session_reference();
   unsigned first = 1;
   while (run(first, count, &expected))
     first++;

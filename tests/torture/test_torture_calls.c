@@ -12,17 +12,6 @@
 #include "tests/torture/faults.h"
 #include "tests/torture/session.h"
 
-static struct session_result reference(void)
-{
-  struct fixture *fixture = fixture_new(SESSION_CONFIG(1));
-  struct session session;
-  session_run(&session, fixture, "t");
-  assert_int_equal(session.repeats, 0);
-  struct session_result result = session_look(&session);
-  fixture_free(fixture);
-  return result;
-}
-
 /* True: the fault struck. */
 static bool run(enum fault fault, unsigned first, unsigned count,
                 const struct session_result *expected)
@@ -47,7 +36,7 @@ static bool run(enum fault fault, unsigned first, unsigned count,
 
 static void each_call(enum fault fault, unsigned count)
 {
-  struct session_result expected = reference();
+  struct session_result expected = session_reference();
   unsigned first = 1;
   while (run(fault, first, count, &expected))
     first++;
