@@ -195,10 +195,13 @@ static const char *take_seal(const json_t *text, const uint8_t *key, struct seal
   return wrong;
 }
 
-static uint64_t take_unsigned(const json_t *proof, const char *name)
+static bool take_unsigned(const json_t *proof, const char *name, uint64_t *ret)
 {
-  json_int_t value = json_integer_value(json_object_get(proof, name));
-  return value < 0 ? 0 : (uint64_t)value;
+  const json_t *value = json_object_get(proof, name);
+  if (!json_is_integer(value) || json_integer_value(value) < 0)
+    return false; /* what is missing is no 0 */
+  *ret = (uint64_t)json_integer_value(value);
+  return true;
 }
 
 static const char *check_inclusion(const json_t *proof, const uint8_t *key, struct seal *seal)
@@ -210,6 +213,7 @@ static const char *check_inclusion(const json_t *proof, const uint8_t *key, stru
   size_t count;
   const json_t *leaf = json_object_get(proof, "leaf"), *id = json_object_get(proof, "user_id");
   hf_id wanted = 0;
+  uint64_t version = 0, index = 0, users_count = 0;
   const char *wrong = take_seal(json_object_get(proof, "seal"), key, seal);
   if (wrong != NULL)
     return wrong;
@@ -220,15 +224,17 @@ static const char *check_inclusion(const json_t *proof, const uint8_t *key, stru
     wrong = "its hashes or its leaf are not hex";
   else if (!seal_leaf_decode(room, size, &arena, &user))
     wrong = "its leaf is none";
+  else if (!take_unsigned(proof, "version", &version) || !take_unsigned(proof, "index", &index) ||
+           !take_unsigned(proof, "size", &users_count))
+    wrong = "its version, its index or its size is no number";
   else if (!json_is_string(id) ||
            !hf_id_parse(json_string_value(id), json_string_length(id), &wanted) ||
-           wanted != user.id || take_unsigned(proof, "version") != user.version)
+           wanted != user.id || version != user.version)
     wrong = "the leaf is of another user or version";
   if (wrong == NULL) {
     struct hf_hash hash = merkle_leaf(room, size);
-    if (take_unsigned(proof, "size") != seal->users_count ||
-        !merkle_inclusion_holds(take_unsigned(proof, "index"), seal->users_count, &hash, hashes,
-                                count, &seal->users_root))
+    if (users_count != seal->users_count ||
+        !merkle_inclusion_holds(index, users_count, &hash, hashes, count, &seal->users_root))
       wrong = "the leaf is not under the seal's root";
   }
   hf_arena_free(&arena);

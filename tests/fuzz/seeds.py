@@ -189,6 +189,7 @@ def proofs():
     yield "log", bytes([1, 1, 200, 2, 11, 4])
     yield "first", bytes([1, 0, 0, 0, 0, 0])
     yield "alone", bytes([0, 0, 0, 0, 0, 0, 1, 0])
+    yield "unnamed_index", bytes([0, 0, 134, 5])
     yield "unsigned", b"\2" + json.dumps({
         "proof": "inclusion", "user_id": "155", "version": 1, "leaf": User(155).leaf().hex(),
         "index": 0, "size": 1, "hashes": ["00" * 32], "seal": text}).encode()
