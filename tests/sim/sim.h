@@ -24,6 +24,7 @@
 #define SIM_ASSETS 2u
 #define SIM_USERS_MAX 64u
 #define SIM_NODES_MAX 5u
+#define SIM_PARTITIONS_MAX 8u
 #define SIM_SCALE 2u
 #define SIM_KEYS 24u /* service keys that are made and revoked */
 #define SIM_LOOPS_MAX 3u
@@ -219,6 +220,7 @@ struct sim_world {
   uint64_t harmed_us; /* until then nodes and links were harmed: not all can be reached */
   unsigned partition_bits;
   struct sim_store store;
+  struct sim_checker *checker; /* has read what was committed so far */
   bool drifts;   /* monotonic clocks of several nodes. What a single one waits for is all its own */
   bool crashing; /* else the leak checker looks at it */
   bool skewed;   /* wall clocks of the nodes are minutes to an hour apart from the start */
@@ -378,6 +380,10 @@ void sim_links_deinit(struct sim_world *world);
 
 /* sim_check.c: reads the memory engine's journal and checks it. `end`: nothing is under way. */
 void sim_check(struct sim_world *world, bool end);
+/* The same of what was committed just now, on top of what `checker` has read before. */
+void sim_check_commit(struct sim_checker *checker, const struct store_request *request);
+struct sim_checker *sim_checker_new(struct sim_world *world);
+void sim_checker_free(struct sim_checker *checker);
 /* sim_beside.c: metadata, and times that ops are effective at: what lies beside the balances. */
 void sim_beside_draw(struct sim_world *world, struct sim_request *request);
 void sim_beside_ask(struct sim_world *world, const struct sim_request *request, struct hf_op *op);

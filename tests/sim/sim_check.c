@@ -2,7 +2,9 @@
  * sum over all accounts is zero, no bucket is negative, versions have no gap, the balances that an
  * entry carries are those of the sum, each key stands once, what was acknowledged is there and what
  * was refused is not, holds are resolved once, nothing is reversed above what it was, transit
- * drains, hash chains hold. At the end each user's history is judged again (sim_model.c). */
+ * drains, hash chains hold. One of them reads on behind every commit; after each crash and at the
+ * end another reads it all anew, for nothing that was there may be forgotten. Then sim_model.c
+ * judges each user's history again. */
 #include <string.h>
 
 #include "tests/sim/sim.h"
@@ -11,6 +13,7 @@ struct tally { /* of one user */
   struct hf_hash head;
   struct sim_step *steps; /* its entries; the newest has the balances */
   size_t count, room;
+  sim_amount loaded[SIM_ASSETS]; /* what the store said last, over the user's buckets */
 };
 
 struct seen_hold { /* or block */
@@ -39,8 +42,9 @@ struct seen_transfer {
   unsigned credits, bounces; /* of these `end` is the newest */
 };
 
-struct checker {
+struct sim_checker {
   struct sim_world *world;
+  uint64_t read[SIM_PARTITIONS_MAX]; /* so many entries of each */
   struct tally tallies[SIM_USERS_MAX];
   struct seen_hold *holds;
   size_t holds_count;
@@ -51,10 +55,9 @@ struct checker {
   unsigned *applied; /* per request: how often its key stands in the journal */
   hf_id *applied_op;
   uint64_t *journal; /* per request: what its entries say */
-  uint64_t entries;
 };
 
-static struct tally *tally_of(struct checker *checker, hf_id user)
+static struct tally *tally_of(struct sim_checker *checker, hf_id user)
 {
   for (unsigned i = 0; i < checker->world->users_count; i++)
     if (checker->world->users[i].id == user)
@@ -81,7 +84,7 @@ static struct sim_step *step_new(struct tally *tally)
 }
 
 /* Each entry has the key of its op. */
-static void check_key(struct checker *checker, const struct ledger_entry *entry)
+static void check_key(struct sim_checker *checker, const struct ledger_entry *entry)
 {
   struct sim_world *world = checker->world;
   const struct sim_request *request = sim_request_by_key(world, entry->user, &entry->key);
@@ -104,7 +107,7 @@ static void check_key(struct checker *checker, const struct ledger_entry *entry)
 
 /* Holds, and what was blocked for a closed payee or by a client: an amount in a bucket of its own
  * until it is resolved. */
-static void check_hold(struct checker *checker, const struct ledger_entry *entry)
+static void check_hold(struct sim_checker *checker, const struct ledger_entry *entry)
 {
   const bool opens = entry->to == LEDGER_HELD || (entry->to == LEDGER_BLOCKED && entry->ref == 0) ||
                      (entry->to == LEDGER_BLOCKED && entry->type == LEDGER_T_CREDIT);
@@ -133,7 +136,7 @@ static void check_hold(struct checker *checker, const struct ledger_entry *entry
 }
 
 /* The list of what is due may be wrong itself: this is the journal's word. */
-static void check_expired(const struct checker *checker)
+static void check_expired(const struct sim_checker *checker)
 {
   for (size_t i = 0; i < checker->holds_count; i++) {
     const struct seen_hold *hold = &checker->holds[i];
@@ -145,7 +148,7 @@ static void check_expired(const struct checker *checker)
 
 /* The first entry of an op is what can be reversed; what a reversal does beside the system's
  * account is netted debt. */
-static void check_reversal(struct checker *checker, const struct ledger_entry *entry)
+static void check_reversal(struct sim_checker *checker, const struct ledger_entry *entry)
 {
   if (entry->type != LEDGER_T_REVERSE) {
     if (entry->op_index == 0)
@@ -166,7 +169,7 @@ static void check_reversal(struct checker *checker, const struct ledger_entry *e
   sim_fail(checker->world, "an entry reverses what is not there");
 }
 
-static struct seen_transfer *transfer_of(struct checker *checker, hf_id id)
+static struct seen_transfer *transfer_of(struct sim_checker *checker, hf_id id)
 {
   for (size_t i = 0; i < checker->transfers_count; i++)
     if (checker->transfers[i].id == id)
@@ -176,7 +179,7 @@ static struct seen_transfer *transfer_of(struct checker *checker, hf_id id)
   return seen;
 }
 
-static void check_transfer(struct checker *checker, const struct ledger_entry *entry)
+static void check_transfer(struct sim_checker *checker, const struct ledger_entry *entry)
 {
   bool in = entry->from == LEDGER_TRANSIT, out = entry->to == LEDGER_TRANSIT;
   if (!in && !out)
@@ -206,7 +209,7 @@ static void check_transfer(struct checker *checker, const struct ledger_entry *e
 
 /* The amount that left the payer came to the payee that the client named, or back. Partitions are
  * not read in the order of time: this is known when all of them were. */
-static void check_transfers(const struct checker *checker, bool end)
+static void check_transfers(const struct sim_checker *checker, bool end)
 {
   struct sim_world *world = checker->world;
   for (size_t i = 0; i < checker->transfers_count; i++) {
@@ -247,7 +250,7 @@ static const struct sim_step *step_take(struct tally *tally, const struct ledger
   return step;
 }
 
-static void check_balance(const struct checker *checker, const struct sim_step *step,
+static void check_balance(const struct sim_checker *checker, const struct sim_step *step,
                           const struct ledger_entry *entry)
 {
   const sim_amount *sum = step->sum[entry->asset - 1u];
@@ -262,7 +265,7 @@ static void check_balance(const struct checker *checker, const struct sim_step *
   }
 }
 
-static void check_entry(struct checker *checker, const struct ledger_entry *entry,
+static void check_entry(struct sim_checker *checker, const struct ledger_entry *entry,
                         const struct store_text *body)
 {
   struct sim_world *world = checker->world;
@@ -271,7 +274,6 @@ static void check_entry(struct checker *checker, const struct ledger_entry *entr
     sim_fail(world, "an entry of nobody");
     return;
   }
-  checker->entries++;
   if (entry->version != tally->count + 1u)
     sim_fail(world, "user %llu: version %llu after %zu", (unsigned long long)entry->user,
              (unsigned long long)entry->version, tally->count);
@@ -296,9 +298,9 @@ static void check_entry(struct checker *checker, const struct ledger_entry *entr
   check_transfer(checker, entry);
 }
 
-static void scan_partition(struct checker *checker, uint32_t partition)
+static void scan_partition(struct sim_checker *checker, uint32_t partition)
 {
-  uint64_t next = 1;
+  uint64_t next = checker->read[partition] + 1u;
   struct store_engine *engine = checker->world->store.inner;
   for (;;) {
     struct store_request *request = store_request_new(STORE_SCAN);
@@ -318,12 +320,13 @@ static void scan_partition(struct checker *checker, uint32_t partition)
       next++;
     }
     store_request_free(request);
+    checker->read[partition] = next - 1u;
     if (count == 0)
       return;
   }
 }
 
-static void check_requests(struct checker *checker, bool end)
+static void check_requests(struct sim_checker *checker, bool end)
 {
   struct sim_world *world = checker->world;
   for (unsigned i = 0; i < world->requests_count; i++) {
@@ -345,7 +348,7 @@ static void check_requests(struct checker *checker, bool end)
 }
 
 /* An atomic batch is in the journal whole or not at all, at any moment. */
-static void check_groups(struct checker *checker)
+static void check_groups(struct sim_checker *checker)
 {
   const struct sim_world *world = checker->world;
   for (unsigned i = 0; i < world->requests_count; i++)
@@ -356,16 +359,20 @@ static void check_groups(struct checker *checker)
 
 /* What the entries took from the system's accounts is what the users have, as the store would load
  * them. */
-static void check_totals(struct sim_world *world, const struct checker *checker,
-                         const sim_amount loaded[SIM_ASSETS])
+static void check_totals(const struct sim_checker *checker)
 {
   for (unsigned asset = 0; asset < SIM_ASSETS; asset++) {
-    sim_amount sum = loaded[asset];
-    for (unsigned i = 0; i < world->users_count; i++)
+    sim_amount sum = 0;
+    for (unsigned i = 0; i < checker->world->users_count; i++) {
+      const struct tally *tally = &checker->tallies[i];
+      if (!checker->world->users[i].created)
+        return;
+      sum = sim_sum(sum, tally->loaded[asset]);
       for (unsigned j = LEDGER_BUCKET_COUNT; j < SIM_ACCOUNTS; j++)
-        sum = sim_sum(sum, newest(&checker->tallies[i])->sum[asset][j]);
+        sum = sim_sum(sum, newest(tally)->sum[asset][j]);
+    }
     if (sum != 0)
-      sim_fail(world, "asset %u: the sum is not zero", asset + 1u);
+      sim_fail(checker->world, "asset %u: the sum is not zero", asset + 1u);
   }
 }
 
@@ -392,7 +399,7 @@ static bool is_loaded(const struct store_loaded_user *loaded, const struct seen_
 }
 
 /* The holds and blocks of a user that are open, and no others. */
-static void check_open(const struct checker *checker, const struct store_loaded_user *loaded)
+static void check_open(const struct sim_checker *checker, const struct store_loaded_user *loaded)
 {
   size_t open = 0;
   for (size_t i = 0; i < checker->holds_count; i++) {
@@ -409,12 +416,14 @@ static void check_open(const struct checker *checker, const struct store_loaded_
              (unsigned long long)loaded->row.id);
 }
 
-static void check_loaded(struct checker *checker, unsigned index,
-                         const struct store_loaded_user *loaded, sim_amount ret_sums[SIM_ASSETS])
+static void check_loaded(struct sim_checker *checker, unsigned index,
+                         const struct store_loaded_user *loaded)
 {
   struct sim_world *world = checker->world;
   const struct sim_user *user = &world->users[index];
-  const struct sim_step *step = newest(&checker->tallies[index]);
+  struct tally *tally = &checker->tallies[index];
+  const struct sim_step *step = newest(tally);
+  memset(tally->loaded, 0, sizeof tally->loaded);
   if (loaded->row.status != sim_log_status(user, user->records_count))
     sim_fail(world, "user %llu does not have the status that was set last",
              (unsigned long long)user->id);
@@ -433,7 +442,8 @@ static void check_loaded(struct checker *checker, unsigned index,
     for (unsigned k = 0; k < LEDGER_BUCKET_COUNT; k++) {
       sim_amount balance = entry->after.bucket[k];
       balance = k == LEDGER_DEBT ? -balance : balance;
-      ret_sums[entry->asset - 1u] = sim_sum(ret_sums[entry->asset - 1u], balance);
+      sim_amount *sum = &tally->loaded[entry->asset - 1u];
+      *sum = sim_sum(*sum, balance);
       if (balance != step->sum[entry->asset - 1u][k])
         sim_fail(world, "live balance and replay differ");
     }
@@ -441,35 +451,28 @@ static void check_loaded(struct checker *checker, unsigned index,
   check_open(checker, loaded);
 }
 
-/* What the store would load for each user is what the entries say. */
-static void check_live(struct checker *checker)
+/* What the store would load for a user is what the entries say. */
+static void check_live(struct sim_checker *checker, unsigned index)
 {
   struct sim_world *world = checker->world;
-  struct store_engine *engine = world->store.inner;
-  sim_amount sums[SIM_ASSETS] = {0};
-  bool all = true;
-  for (unsigned i = 0; i < world->users_count; i++) {
-    all = all && world->users[i].created;
-    if (!world->users[i].created)
-      continue;
-    struct store_request *request = store_request_new(STORE_LOAD_USER);
-    request->load_user.id = world->users[i].id;
-    engine->ops->execute(engine, request);
-    if (request->status == STORE_OK)
-      check_loaded(checker, i, &request->load_user.out, sums);
-    else
-      sim_fail(world, "user %llu was acknowledged and is not there",
-               (unsigned long long)world->users[i].id);
-    store_request_free(request);
-  }
-  if (all)
-    check_totals(world, checker, sums);
+  const struct sim_user *user = &world->users[index];
+  if (!user->created)
+    return;
+  struct store_request *request = store_request_new(STORE_LOAD_USER);
+  request->load_user.id = user->id;
+  world->store.inner->ops->execute(world->store.inner, request);
+  if (request->status == STORE_OK)
+    check_loaded(checker, index, &request->load_user.out);
+  else
+    sim_fail(world, "user %llu was acknowledged and is not there", (unsigned long long)user->id);
+  store_request_free(request);
 }
 
-void sim_check(struct sim_world *world, bool end)
+struct sim_checker *sim_checker_new(struct sim_world *world)
 {
-  struct checker *checker = rt_alloc(sizeof *checker);
+  struct sim_checker *checker = rt_alloc(sizeof *checker);
   size_t room = world->requests_max * 4u + 4096u;
+  CHECK(1u << world->partition_bits <= SIM_PARTITIONS_MAX);
   checker->world = world;
   checker->holds = rt_alloc(room * sizeof *checker->holds);
   checker->ops = rt_alloc(room * sizeof *checker->ops);
@@ -477,18 +480,11 @@ void sim_check(struct sim_world *world, bool end)
   checker->applied = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied);
   checker->applied_op = rt_alloc((world->requests_max + 1u) * sizeof *checker->applied_op);
   checker->journal = rt_alloc((world->requests_max + 1u) * sizeof *checker->journal);
-  for (uint32_t i = 0; i < 1u << world->partition_bits; i++)
-    scan_partition(checker, i);
-  check_transfers(checker, end); /* before the requests: why one of those has no answer */
-  check_requests(checker, end);
-  check_groups(checker);
-  if (end)
-    check_expired(checker);
-  if (end && !sim_is_settled(world))
-    sim_fail(world, "a transfer or a hold that has expired is still open");
-  for (unsigned i = 0; end && i < world->users_count; i++)
-    sim_model_check(world, i, checker->tallies[i].steps, checker->tallies[i].count);
-  check_live(checker);
+  return checker;
+}
+
+void sim_checker_free(struct sim_checker *checker)
+{
   for (unsigned i = 0; i < SIM_USERS_MAX; i++)
     rt_free(checker->tallies[i].steps);
   rt_free(checker->holds);
@@ -498,4 +494,45 @@ void sim_check(struct sim_world *world, bool end)
   rt_free(checker->applied_op);
   rt_free(checker->journal);
   rt_free(checker);
+}
+
+static void check_all(struct sim_checker *checker, bool end)
+{
+  check_transfers(checker, end); /* before the requests: why one of those has no answer */
+  check_requests(checker, end);
+  check_groups(checker);
+}
+
+void sim_check_commit(struct sim_checker *checker, const struct store_request *request)
+{
+  const struct sim_world *world = checker->world;
+  for (size_t i = 0; i < request->commit.batches_count; i++)
+    scan_partition(checker, request->commit.batches[i].partition);
+  check_all(checker, false);
+  for (size_t i = 0; i < request->commit.units_count; i++) {
+    const struct store_unit *unit = request->commit.units[i];
+    hf_id user = unit->entries_count > 0 ? unit->entries[0].user : unit->user;
+    for (unsigned j = 0; j < world->users_count; j++)
+      if (world->users[j].id == user)
+        check_live(checker, j);
+  }
+  check_totals(checker);
+}
+
+void sim_check(struct sim_world *world, bool end)
+{
+  struct sim_checker *checker = sim_checker_new(world);
+  for (uint32_t i = 0; i < 1u << world->partition_bits; i++)
+    scan_partition(checker, i);
+  check_all(checker, end);
+  if (end)
+    check_expired(checker);
+  if (end && !sim_is_settled(world))
+    sim_fail(world, "a transfer or a hold that has expired is still open");
+  for (unsigned i = 0; end && i < world->users_count; i++)
+    sim_model_check(world, i, checker->tallies[i].steps, checker->tallies[i].count);
+  for (unsigned i = 0; i < world->users_count; i++)
+    check_live(checker, i);
+  check_totals(checker);
+  sim_checker_free(checker);
 }

@@ -142,6 +142,7 @@ void sim_log_commit(struct sim_world *world, const struct store_request *request
     sim_beside_commit(world, request->commit.units[i]);
   }
   sim_trace_commit(world, request);
+  sim_check_commit(world->checker, request);
 }
 
 static uint64_t mix(uint64_t mixed, uint64_t value)

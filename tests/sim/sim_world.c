@@ -217,6 +217,7 @@ static uint64_t world_free(struct sim_world *world, char failure[512])
   uint64_t trace = world->trace;
   sim_events_deinit(world);
   sim_links_deinit(world);
+  sim_checker_free(world->checker);
   sim_store_deinit(&world->store);
   for (unsigned i = 0; i < world->nodes_count; i++) {
     trace = (trace << 1 | trace >> 63) ^ driver_sim_trace(world->nodes[i].driver);
@@ -235,6 +236,7 @@ uint64_t sim_world_run(uint64_t seed, unsigned ops, unsigned nodes, bool verbose
   world->verbose = verbose;
   world_draw(world, seed, ops, nodes);
   sim_store_init(world, world->partition_bits);
+  world->checker = sim_checker_new(world);
   for (unsigned i = 0; i < world->nodes_count; i++)
     sim_node_up(&world->nodes[i]);
   phase_one(world);
