@@ -503,6 +503,16 @@ static void check_all(struct sim_checker *checker, bool end)
   check_groups(checker);
 }
 
+/* The journal has no more and no less than the log of what was taken. */
+static void check_user(struct sim_checker *checker, unsigned index)
+{
+  const struct sim_user *user = &checker->world->users[index];
+  if (checker->tallies[index].count != user->version)
+    sim_fail(checker->world, "user %llu: the journal does not have what the store took",
+             (unsigned long long)user->id);
+  check_live(checker, index);
+}
+
 void sim_check_commit(struct sim_checker *checker, const struct store_request *request)
 {
   const struct sim_world *world = checker->world;
@@ -514,7 +524,7 @@ void sim_check_commit(struct sim_checker *checker, const struct store_request *r
     hf_id user = unit->entries_count > 0 ? unit->entries[0].user : unit->user;
     for (unsigned j = 0; j < world->users_count; j++)
       if (world->users[j].id == user)
-        check_live(checker, j);
+        check_user(checker, j);
   }
   check_totals(checker);
 }
@@ -529,10 +539,10 @@ void sim_check(struct sim_world *world, bool end)
     check_expired(checker);
   if (end && !sim_is_settled(world))
     sim_fail(world, "a transfer or a hold that has expired is still open");
+  for (unsigned i = 0; i < world->users_count; i++)
+    check_user(checker, i);
+  check_totals(checker);
   for (unsigned i = 0; end && i < world->users_count; i++)
     sim_model_check(world, i, checker->tallies[i].steps, checker->tallies[i].count);
-  for (unsigned i = 0; i < world->users_count; i++)
-    check_live(checker, i);
-  check_totals(checker);
   sim_checker_free(checker);
 }
