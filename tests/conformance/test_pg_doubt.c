@@ -398,6 +398,32 @@ static void test_commit_when_it_went_back_and_another_writer_came_then_no_fence(
   commit_when_gone_back(state, true);
 }
 
+/* The number is the next one, and would be taken. */
+static void commit_when_newest_has(void **state, const char *what)
+{
+  struct scene *scene = *state;
+  struct store_request *request = stage(scene);
+  char statement[256];
+
+  snprintf(statement, sizeof statement,
+           "UPDATE batches SET %s WHERE partition=0 AND number=" NEWEST, what);
+  say(scene, "SET session_replication_role=replica");
+  say(scene, statement);
+  assert_int_equal(execute(scene, request), STORE_FENCED);
+  assert_int_equal(version_of(scene), 2);
+  store_request_free(request);
+}
+
+static void test_commit_when_the_newest_batch_is_another_one_then_fenced(void **state)
+{
+  commit_when_newest_has(state, "hash=previous");
+}
+
+static void test_commit_when_the_newest_batch_has_a_newer_epoch_then_fenced(void **state)
+{
+  commit_when_newest_has(state, "epoch=epoch+1");
+}
+
 /* ---- backends -------------------------------------------------------------------------------- */
 
 static void test_commit_when_the_backend_is_ended_then_unavailable(void **state)
@@ -506,6 +532,8 @@ int main(void)
     BOTH(test_commit_when_another_writer_came_meanwhile_then_fenced),
     BOTH(test_commit_when_the_database_has_gone_back_then_no_fence),
     BOTH(test_commit_when_it_went_back_and_another_writer_came_then_no_fence),
+    BOTH(test_commit_when_the_newest_batch_is_another_one_then_fenced),
+    BOTH(test_commit_when_the_newest_batch_has_a_newer_epoch_then_fenced),
     BOTH(test_commit_when_the_backend_is_ended_then_unavailable),
     BOTH(test_commit_when_the_backend_stands_still_then_unknown_until_it_goes_on),
     BOTH(test_commit_when_the_backend_goes_on_in_time_then_as_it_was),

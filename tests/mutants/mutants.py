@@ -261,7 +261,9 @@ class Run:
 
     def __init__(self, command, limit, stop, until=None):
         self.late, self.text, self.code = False, "", None
-        with tempfile.TemporaryDirectory(prefix="holdfast-mutants-") as scratch:
+        # A server that was killed just now may still write into it.
+        with tempfile.TemporaryDirectory(prefix="holdfast-mutants-",
+                                         ignore_cleanup_errors=True) as scratch:
             os.chmod(scratch, 0o755)
             environment = dict(os.environ, HOLDFAST_ROOT=TREE, HOLDFAST_BUILD=BUILD,
                                HOLDFAST_BIN=os.path.join(BUILD, "holdfast"), TMPDIR=scratch)
