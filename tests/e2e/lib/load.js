@@ -187,6 +187,7 @@ class Load {
       if (this.stopped) return;
       const { ops, random } = this;
       const server = this.server();
+      const killed = server.killed === true; // it is asked all the same
       try {
         if (random(4) === 0) await this.read(server);
         else {
@@ -197,16 +198,17 @@ class Load {
         }
       } catch (error) {
         if (error.code === 'ERR_ASSERTION') throw error;
-        this.noReply(error);
+        this.noReply(error, killed);
         if (!repeat) return; // the connection went with the process
         await pause(5 + random(20));
       }
     }
   }
 
-  noReply(error) {
+  // A connection to a server that was killed may be refused, or end as its process does.
+  noReply(error, killed) {
     if (error.fromProxy) this.fromProxy++;
-    else if (error.code === 'ECONNREFUSED') this.refusedToConnect++;
+    else if (error.code === 'ECONNREFUSED' || killed) this.refusedToConnect++;
     else this.broken++;
     this.lastBroken = error;
   }

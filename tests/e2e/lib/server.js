@@ -66,11 +66,13 @@ class Node {
     this.up = null;
     this.agent = null;
     this.port = 0;
+    this.killed = false; // until it is started again
   }
 
   // ready: waits until /readyz says so.
   async start({ ready = true } = {}) {
     this.up = await start(this.folder, ['--store', this.store, ...this.args], this.listen);
+    this.killed = false;
     this.port = this.up.port;
     this.agent = this.up.agent;
     this.listen = `127.0.0.1:${this.port}`;
@@ -100,6 +102,7 @@ class Node {
   // Resolves to {code, signal}. SIGTERM drains, SIGKILL does not ask.
   async stop(signal = 'SIGTERM') {
     const { up } = this;
+    this.killed = signal === 'SIGKILL';
     up.child.kill(signal);
     const how = await up.ended;
     up.agent.destroy();
