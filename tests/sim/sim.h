@@ -403,7 +403,7 @@ bool sim_is_late(const struct sim_world *world, int64_t expires_us);
 struct sim_step { /* an entry of the journal, as the checker has read it */
   hf_id op;
   hf_id ref;
-  uint8_t type, op_index, op_count;
+  uint8_t type;
   uint16_t asset;
   sim_amount amount;
   int64_t recorded_us;

@@ -155,7 +155,7 @@ static void check_reversal(struct sim_checker *checker, const struct ledger_entr
       checker->ops[checker->ops_count++] = (struct seen_op){.id = entry->id, .left = entry->amount};
     return;
   }
-  if (ledger_is_bucket(entry->from) && ledger_is_bucket(entry->to) && entry->op_index > 0)
+  if (entry->from < LEDGER_BUCKET_COUNT && entry->to < LEDGER_BUCKET_COUNT && entry->op_index > 0)
     return;
   for (size_t i = checker->ops_count; i-- > 0;) {
     struct seen_op *op = &checker->ops[i];
@@ -239,8 +239,6 @@ static const struct sim_step *step_take(struct tally *tally, const struct ledger
   step->op = entry->op_index == 0 ? entry->id : step->op;
   step->ref = entry->ref;
   step->type = entry->type;
-  step->op_index = entry->op_index;
-  step->op_count = entry->op_count;
   step->asset = entry->asset;
   step->amount = entry->amount;
   step->recorded_us = entry->recorded_us;

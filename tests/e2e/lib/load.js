@@ -39,7 +39,7 @@ class Load {
     this.broken = 0;        // requests without a whole reply, in time
     this.lastBroken = null; // why
     this.mayBreak = 0;      // so many of these are the test's own doing
-    this.refusedToConnect = 0; // nobody listened; likewise
+    this.unheard = 0;       // nobody listened, or the server had been killed before; likewise
     this.fromProxy = 0;     // 502 and 504: what a proxy says for a server that it lost
     this.workers = 0;
     this.stopped = false;
@@ -208,7 +208,7 @@ class Load {
   // A connection to a server that was killed may be refused, or end as its process does.
   noReply(error, killed) {
     if (error.fromProxy) this.fromProxy++;
-    else if (error.code === 'ECONNREFUSED' || killed) this.refusedToConnect++;
+    else if (error.code === 'ECONNREFUSED' || killed) this.unheard++;
     else this.broken++;
     this.lastBroken = error;
   }
@@ -221,7 +221,7 @@ class Load {
   checkBroken() {
     assert.ok(this.broken <= this.mayBreak, `${this.broken} requests without a whole reply, ` +
       `${this.mayBreak} may be, the last one: ${this.lastBroken?.stack}`);
-    assert.ok(this.refusedToConnect === 0 || this.mayBreak > 0, 'nobody listens');
+    assert.ok(this.unheard === 0 || this.mayBreak > 0, 'nobody listens');
   }
 
   // Starts workers; stop() ends them and throws what they threw. repeat: they go on when a
