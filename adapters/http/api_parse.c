@@ -301,7 +301,7 @@ void api_parse_op(struct api_parse *parse, const json_t *object, struct hf_op *o
     (uint32_t)json_in_integer(values[F_TIMEOUT_S], "timeout_s", 1, API_TIMEOUT_S_MAX, problem);
   command->final = json_in_boolean(values[F_FINAL], "final", true, problem);
   command->effective_us =
-    json_in_past(values[F_EFFECTIVE_AT], "effective_at", parse->now_us, problem);
+    json_in_time(values[F_EFFECTIVE_AT], "effective_at", parse->now_us, problem);
   command->if_version = -1;
   if (values[F_IF_VERSION] != NULL)
     command->if_version =

@@ -40,7 +40,10 @@ static const struct api_field op_request[] = {
    "Seconds until a hold expires; left out: never.", "900"},
   {"final", API_BOOLEAN, MAY, NULL, "Does a capture release the rest of its hold? Default true.",
    "true"},
-  {"effective_at", API_TIME, MAY, NULL, "When it happened, if not now; never in the future.", NULL},
+  {"effective_at", API_TIME, MAY, NULL,
+   "When it happened, if not now. A time to come counts as now; one more than a day ahead is "
+   "refused.",
+   NULL},
   {"if_version", API_INTEGER, MAY, "\"minimum\":0", "Refuse unless the user's version is this one.",
    NULL},
   {"reason", API_TEXT, MAY, "\"minLength\":1,\"maxLength\":256",

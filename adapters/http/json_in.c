@@ -266,7 +266,7 @@ hf_id json_in_id(const json_t *value, const char *field, struct json_problem *pr
   return id;
 }
 
-int64_t json_in_past(const json_t *value, const char *field, int64_t now_us,
+int64_t json_in_time(const json_t *value, const char *field, int64_t now_us,
                      struct json_problem *problem)
 {
   if (!wanted(value, problem))
@@ -278,8 +278,8 @@ int64_t json_in_past(const json_t *value, const char *field, int64_t now_us,
     json_problem_suggest(problem, "2026-01-31T12:00:00Z");
     return 0;
   }
-  if (time_us > now_us) {
-    json_problem_set(problem, HF_E_INVALID_TIME, field, "must not lie in the future");
+  if (time_us > now_us + JSON_IN_AHEAD_US_MAX) {
+    json_problem_set(problem, HF_E_INVALID_TIME, field, "must not lie more than a day ahead");
     return 0;
   }
   if (time_us <= 0) {

@@ -19,6 +19,9 @@
 
 #define JSON_IN_DEPTH_MAX 32u
 #define JSON_IN_STRING_MAX (16u * 1024u)
+/* How far a time may lie ahead of this node's clock: a day. The clocks of nodes and clients differ
+ * by far less, so what one node has taken no other refuses. Further ahead is a mistake. */
+#define JSON_IN_AHEAD_US_MAX (24 * INT64_C(3600000000))
 
 /* What is wrong with a request; error is HF_OK while nothing is. Texts are "" when there is
  * nothing to say. */
@@ -65,8 +68,9 @@ int64_t json_in_integer(const json_t *value, const char *field, int64_t min, int
 bool json_in_boolean(const json_t *value, const char *field, bool otherwise,
                      struct json_problem *problem);
 hf_id json_in_id(const json_t *value, const char *field, struct json_problem *problem);
-/* Unix microseconds; not later than `now_us` (a time to come is HF_E_INVALID_TIME). 0: absent. */
-int64_t json_in_past(const json_t *value, const char *field, int64_t now_us,
+/* Unix microseconds; not later than JSON_IN_AHEAD_US_MAX after `now_us`, the wall clock
+ * (HF_E_INVALID_TIME). 0: absent. */
+int64_t json_in_time(const json_t *value, const char *field, int64_t now_us,
                      struct json_problem *problem);
 /* A decimal string above zero, or, when `sign`, other than zero. ret_digits: how many were written
  * behind the point. */

@@ -105,6 +105,16 @@ const parts = {
     assert.strictEqual(now.json.balances.COIN.claimable, '99.70');
   },
 
+  async 'a time that is still to come is the moment of recording'() {
+    const user = await api.user();
+    const body = { type: 'grant', user_id: user, asset: 'COIN', amount: '1' };
+    const inHours = (hours) => timeOf(BigInt(Date.now() + hours * 3600000) * 1000n);
+    await api.applied({ ...body, effective_at: inHours(1) });
+    const [entry] = await api.entries(user);
+    assert.strictEqual(entry.effective_at, entry.recorded_at);
+    await api.refused({ ...body, effective_at: inHours(25) }, 'invalid_time');
+  },
+
   async 'a sum that leaves the range is refused, not rounded'() {
     const user = await api.user();
     const amount = `${'9'.repeat(36)}.00`;

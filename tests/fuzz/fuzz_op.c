@@ -55,7 +55,7 @@ static void check_command(const struct hf_op *op)
   CHECK(command->bucket == LEDGER_CLAIMABLE || command->type == LEDGER_T_BLOCK);
   CHECK(command->timeout_s <= API_TIMEOUT_S_MAX);
   CHECK(command->if_version >= -1 && command->if_version <= (int64_t)HF_ID_MAX);
-  CHECK(command->effective_us >= 0 && command->effective_us <= NOW_US);
+  CHECK(command->effective_us >= 0 && command->effective_us <= NOW_US + JSON_IN_AHEAD_US_MAX);
   CHECK(is_label(command->label) && strcmp(command->actor, "key:fuzz") == 0);
   CHECK(op->has_key == context.batch);
   CHECK(command->asset_given == (op->asset_code[0] != '\0'));

@@ -191,6 +191,18 @@ static void test_op_when_a_field_is_wrong_names_it(void **state)
     assert_refused(cases[i].text, cases[i].error, cases[i].field);
 }
 
+/* The node's clock, context.now_us, is at 2027-01-15T08:00:00Z. */
+static void test_effective_time_when_up_to_a_day_ahead_then_taken_as_it_is(void **state)
+{
+  (void)state;
+  static const char at_the_edge[] = "{" GRANT ",\"effective_at\":\"2027-01-16T08:00:00Z\"}";
+  struct hf_op *op = parsed(at_the_edge);
+  assert_true(op->command.effective_us == context.now_us + 86400000000);
+  hf_op_free(op);
+  assert_refused("{" GRANT ",\"effective_at\":\"2027-01-16T08:00:00.000001Z\"}", HF_E_INVALID_TIME,
+                 "effective_at");
+}
+
 static void test_metadata_when_over_the_limit_is_refused(void **state)
 {
   (void)state;
@@ -212,6 +224,17 @@ static struct hf_digest digest_of(const char *text)
   const struct hf_digest digest = op->command.request;
   hf_op_free(op);
   return digest;
+}
+
+/* The retry of a request that a node with a clock ahead has taken is the same request. */
+static void test_digest_when_taken_by_nodes_of_other_clocks_then_the_same(void **state)
+{
+  (void)state;
+  static const char text[] = "{" GRANT ",\"effective_at\":\"2027-01-15T08:00:00Z\"}";
+  const struct hf_digest first = digest_of(text);
+  context.now_us -= 1000000;
+  const struct hf_digest retry = digest_of(text);
+  assert_true(hf_digest_equal(&first, &retry));
 }
 
 static void test_digest_when_only_the_writing_differs_is_the_same(void **state)
@@ -343,7 +366,9 @@ int main(void)
     TEST(test_op_when_fields_are_left_out_has_defaults),
     TEST(test_op_when_each_type_has_what_it_needs_is_taken),
     TEST(test_op_when_a_field_is_wrong_names_it),
+    TEST(test_effective_time_when_up_to_a_day_ahead_then_taken_as_it_is),
     TEST(test_metadata_when_over_the_limit_is_refused),
+    TEST(test_digest_when_taken_by_nodes_of_other_clocks_then_the_same),
     TEST(test_digest_when_only_the_writing_differs_is_the_same),
     TEST(test_digest_when_anything_else_differs_is_another),
     TEST(test_digest_when_computed_is_what_it_always_was),

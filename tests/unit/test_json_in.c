@@ -293,17 +293,21 @@ static void test_id_when_not_one_of_ours_is_refused(void **state)
   }
 }
 
-static void test_time_when_in_the_future_is_refused(void **state)
+static void test_time_when_more_than_a_day_ahead_then_refused(void **state)
 {
   (void)state;
   struct json_problem problem;
-  json_t *root = parse("{\"v\":\"2026-01-01T00:00:01Z\"}", &problem);
-  const int64_t now_us = 1767225600000000; /* 2026-01-01T00:00:00Z */
-  assert_int_equal(json_in_past(value_of(root), "v", now_us, &problem), 0);
+  json_t *root = parse("{\"v\":\"2026-01-02T00:00:00Z\"}", &problem);
+  const int64_t a_day_us = 86400000000;
+  const int64_t time_us = 1767225600000000 + a_day_us; /* 2026-01-02T00:00:00Z */
+  assert_int_equal(json_in_time(value_of(root), "v", time_us - a_day_us - 1, &problem), 0);
   assert_int_equal(problem.error, HF_E_INVALID_TIME);
-  memset(&problem, 0, sizeof problem);
-  assert_int_equal(json_in_past(value_of(root), "v", now_us + 1000000, &problem), now_us + 1000000);
-  assert_int_equal(problem.error, HF_OK);
+  static const int64_t ahead_us[] = {86400000000, 1, 0, -1};
+  for (size_t i = 0; i < sizeof ahead_us / sizeof ahead_us[0]; i++) {
+    memset(&problem, 0, sizeof problem);
+    assert_true(json_in_time(value_of(root), "v", time_us - ahead_us[i], &problem) == time_us);
+    assert_int_equal(problem.error, HF_OK);
+  }
   json_decref(root);
 }
 
@@ -365,7 +369,7 @@ int main(void)
     cmocka_unit_test(test_amount_when_anything_else_is_refused_with_a_suggestion),
     cmocka_unit_test(test_amount_when_absent_is_no_problem),
     cmocka_unit_test(test_id_when_not_one_of_ours_is_refused),
-    cmocka_unit_test(test_time_when_in_the_future_is_refused),
+    cmocka_unit_test(test_time_when_more_than_a_day_ahead_then_refused),
     cmocka_unit_test(test_text_when_it_has_control_characters_is_refused),
     cmocka_unit_test(test_integer_when_out_of_range_is_refused),
     cmocka_unit_test(test_getters_when_there_is_a_problem_keep_the_first),
