@@ -14,6 +14,7 @@ import argparse
 import concurrent.futures
 import filecmp
 import glob
+import hashlib
 import os
 import re
 import shutil
@@ -447,6 +448,12 @@ def columns(mutant):
     return f"| {mutant.name} | {link} | {mutant.says} | "
 
 
+def digest(mutant):
+    """Of what a row is the outcome of: the edit, what is expected, the checkers in order."""
+    parts = [mutant.file, mutant.old, mutant.new, mutant.expect or "", *mutant.checkers]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
+
+
 def row(mutant):
     by, after = f"`{mutant.caught_by}`", mutant.after
     if mutant.caught_by == "sim" and mutant.expect:
@@ -454,7 +461,7 @@ def row(mutant):
         by += f": \"{text}\""
     if not mutant.caught_by:
         by, after = "**nobody**", mutant.because or mutant.after
-    return columns(mutant) + f"{by} | {after} |"
+    return columns(mutant) + f"{by} | {after} | {digest(mutant)} |"
 
 
 def table(every, rows, options):
@@ -465,25 +472,28 @@ def table(every, rows, options):
     yield ("`./dev mutants --write` plants each of these bugs, one at a time, runs the checkers "
            "that\nought to see it, and writes this table: see "
            "[mutants](../tests/mutants/README.md). With a pattern it\nbrings the rows of those "
-           "up to date and leaves the others as they are.\n")
+           "up to date and leaves the others as they are. The digest is of a bug's edit, "
+           "expected text and\ncheckers: a row stays only while the list still gives the same.\n")
     yield (f"**Caught {caught} of {tried}**, with up to {options.seeds} seeds of the simulator for "
            f"each" + ("." if tried == len(every) else f"; {len(every) - tried} not tried yet.") +
            "\n")
-    yield "| bug | in | what it does | caught by | after |"
-    yield "|---|---|---|---|---|"
+    yield "| bug | in | what it does | caught by | after | digest |"
+    yield "|---|---|---|---|---|---|"
     for mutant in sorted(every, key=lambda each: (each.file, each.name)):
-        yield rows.get(mutant.name, columns(mutant) + "not tried yet | |")
+        yield rows.get(mutant.name, columns(mutant) + "not tried yet | | |")
+
+
+def rows_of(path, every):
+    """By name, the rows of the page that are of the mutants as the list has them now."""
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    return {mutant.name: each for mutant in every for each in lines
+            if each.startswith(columns(mutant)) and each.endswith(f" | {digest(mutant)} |")}
 
 
 def write_page(path, every, tried, options):
     """Rows of other mutants stay as they are, unless the list says something else of them now."""
-    rows = {}
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    for mutant in every:
-        start = text.find("\n" + columns(mutant))
-        if start >= 0 and "not tried yet" not in text[start + 1:].split("\n", 1)[0]:
-            rows[mutant.name] = text[start + 1:].split("\n", 1)[0]
+    rows = rows_of(path, every)
     for mutant in tried:
         if not mutant.is_wrong:
             rows[mutant.name] = row(mutant)
@@ -499,6 +509,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="check and show the list, run nothing")
     options = parser.parse_args()
     options.patience = {}  # by checker, seconds: what takes much longer than without a mutant hangs
+    page = os.path.join(ROOT, "docs", "MUTANTS.md")
     every, unproven = read_list(os.path.join(HERE, "mutants.txt"))
     mutants = [mutant for mutant in every if re.search(options.pattern, mutant.name)]
     if not mutants:
@@ -508,12 +519,13 @@ def main():
     if options.list:
         print("\n".join(f"{mutant.name}: {mutant.says}" for mutant in mutants))
         print(f"{checks} checks of the simulator, {checks - missing} of them expected by mutants")
+        print(f"{len(rows_of(page, every))} of {len(every)} have a row in docs/MUTANTS.md")
         return 0
     sync_tree()
     configure()
     try_all(mutants, options)
     if options.write:
-        write_page(os.path.join(ROOT, "docs", "MUTANTS.md"), every, mutants, options)
+        write_page(page, every, mutants, options)
     caught = sum(mutant.caught_by is not None for mutant in mutants)
     surprises = [each.name for each in mutants
                  if not each.is_wrong and (each.caught_by is None) != bool(each.because)]
