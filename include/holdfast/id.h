@@ -45,7 +45,7 @@ enum hf_kind {
   HF_KIND_NAMES = 4,   /* one per partition: user creation and global names */
   HF_KIND_TRANSIT = 5, /* one per partition: transfers on their way */
   HF_KIND_SWEEP = 6,   /* one per partition: holds that expire */
-  HF_KIND_FRONT = 7,   /* per loop: the front door, the importer or the simulator's client */
+  HF_KIND_FRONT = 7,   /* per loop: the front door or the importer */
   HF_KIND_PEER = 8,    /* per loop: asks of and for the other nodes */
   HF_KIND_KEEPER = 9,  /* per loop: which partitions are here; loop 0's keeps the lease */
 };

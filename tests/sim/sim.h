@@ -5,10 +5,15 @@
  * One node has an embedded store, several share theirs: requests to it and frames between nodes are
  * events of the world (sim_events.c), so that they go on while a node sleeps, and land late. A seed
  * draws everything: sizes, delays, fault rates, crashes. Phase 1 has faults; phase 2 heals and
- * demands that every request gets its final answer. One thread; no clock, no socket. */
+ * demands that every request gets its final answer. One thread; no clock, no socket.
+ *
+ * Clients ask actors themselves (sim_client.c), or send the same questions to the front door as
+ * HTTP (sim_ask.c, sim_body.c). Its handlers run over a transport without sockets (sim_http.c; the
+ * clients' end of it is sim_door.c), and its JSON becomes the answer of an actor (sim_read.c). */
 #ifndef HOLDFAST_SIM_H
 #define HOLDFAST_SIM_H
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "actors/actors.h"
@@ -19,6 +24,8 @@
 #include "actors/user/op.h"
 #include "adapters/store/pool_port.h"
 #include "adapters/store_memory/store_memory.h"
+#include "adapters/http/front.h"
+#include "holdfast/bytes.h"
 #include "holdfast/driver.h"
 
 #define SIM_ASSETS 2u
@@ -29,6 +36,13 @@
 #define SIM_KEYS 24u /* service keys that are made and revoked */
 #define SIM_LOOPS_MAX 3u
 #define SIM_MAKERS 2u
+#define SIM_FOLLOWERS 3u
+#define SIM_TEXT_MAX 128u
+#define SIM_LOCAL_NODE 5u   /* slot of rt_set_local, behind those of actors.h */
+#define SIM_KIND_CLIENT 32u /* behind enum hf_kind */
+#define SIM_DOOR_ID "simadmin"
+#define SIM_DOOR_SECRET "0123456789abcdefghijABCDEFGHIJ0123456789"
+#define SIM_DOOR_KEY "hfk_" SIM_DOOR_ID "_" SIM_DOOR_SECRET
 #define SIM_DRIFT_MAX 60000u /* microseconds that a clock gains or loses in a second */
 
 /* Some users are almost as rich as an amount can say: what is given to them bounces. Sums over all
@@ -80,12 +94,16 @@ struct sim_request { /* one idempotency key, from its first send to its final ou
   int64_t effective_us; /* unix; 0: now */
   bool has_metadata;
   uint32_t key_number; /* its own, or that of a request of another user */
-  struct hf_digest key, request;
-  uint8_t body;       /* 1: sent as if it were another one, because the store took that */
-  uint8_t taken_body; /* that the store took */
-  hf_id taken;        /* op that the store has under its key */
-  struct hf_op *twin; /* in flight beside `op`, with the other body */
+  struct hf_digest key;
+  struct hf_digest bodies[2]; /* what it asks for, and the other thing that its key is taken for */
+  uint8_t body;               /* 1: it asks for the other one, because the store took that */
+  uint8_t taken_body;         /* that the store took */
+  bool has_words;             /* it was answered by the front door, as applied: */
+  struct hf_digest words;     /* the reply's bytes */
+  hf_id taken;                /* op that the store has under its key */
+  struct hf_op *twin;         /* in flight beside `op`, with the other body */
   struct sim_node *twin_node;
+  bool by_actor; /* it was sent to an actor at least once, not only to the front door */
   unsigned sends, answers;
   uint64_t asked_us; /* when it was sent first */
   /* what the store took under its key, as the world saw it */
@@ -184,12 +202,49 @@ struct sim_node {
   struct hf_setup setup;
   struct store_port shared_port;
   struct link_port link_port;
-  struct hf_view *view; /* that its client waits for */
+  struct front *front;
+  _Atomic uint64_t tails[SIM_PARTITIONS_MAX];
+  struct http_loop *doors[SIM_LOOPS_MAX]; /* NULL: nobody listens there */
+  struct hf_view *view;                   /* that its client waits for */
   unsigned view_user;
   uint64_t view_floor; /* what it must show at least */
   int32_t drift;       /* its clock gains so many microseconds in a second */
   rt_ctx *loops[SIM_LOOPS_MAX];
   uint8_t keys[SIM_LOOPS_MAX][SIM_KEYS]; /* enum sim_key_state, as the loop told last */
+};
+
+/* ---- the front door -------------------------------------------------------------------------- */
+
+struct sim_reply {
+  unsigned status;     /* 0: none will come */
+  enum hf_error error; /* of a problem */
+  unsigned retry_after_s;
+  bool replayed;     /* said so by a header */
+  uint64_t next_seq; /* said so by a header */
+  struct hf_bytes body;
+};
+
+struct sim_journal { /* of a partition: what can be seen of each entry, in its order */
+  uint64_t *mixes;
+  size_t count, room;
+};
+
+struct sim_call { /* an HTTP request of a client */
+  struct sim_world *world;
+  struct sim_node *node;
+  uint64_t life; /* of the node */
+  unsigned loop;
+  unsigned holds;      /* events that have it, and the exchange */
+  bool over;           /* its client was told, or has hung up */
+  uint64_t timeout_us; /* op_timeout_us while it is served */
+  unsigned key;        /* 1 + number of the service key that it has; 0: the environment's */
+  unsigned key_known;  /* enum sim_key_state, to the loop that was asked, when it was */
+  struct http_exchange *exchange; /* at the server */
+  struct hf_bytes text;
+  struct sim_reply reply;
+  void (*told)(struct sim_call *call); /* once: `reply` is there, or will not come */
+  void (*streamed)(struct sim_call *call, const void *text, size_t size); /* a part of it came */
+  void *owner;
 };
 
 struct sim_event {
@@ -243,6 +298,14 @@ struct sim_world {
   unsigned change_key;          /* SIM_KEYS: an asset */
   bool probing, probed;         /* nothing is harmed any more: one more key is revoked */
   struct sim_key keys[SIM_KEYS];
+  unsigned doors;              /* per thousand asks: by the front door, as HTTP */
+  unsigned credits;            /* of rt_config; 0: as many as it likes */
+  struct sim_asking *askings;  /* that are out, by the front door */
+  struct sim_asking *gathered; /* that more ops may join in this turn */
+  uint64_t calls, served, unheard, pauses, followed, found, turned_away;
+  struct sim_follower *followers[SIM_FOLLOWERS];
+  unsigned followers_count;
+  struct sim_journal journals[SIM_PARTITIONS_MAX];
   unsigned closing; /* per thousand ticks of a client: a user's status is asked for or set */
   struct sim_user users[SIM_USERS_MAX];
   struct sim_request *requests;
@@ -282,13 +345,15 @@ static inline bool sim_chance(struct sim_world *world, unsigned per_thousand)
 void sim_fail(struct sim_world *world, const char *format, ...)
   __attribute__((format(printf, 2, 3)));
 
-/* sim_client.c: the front actor. */
+/* sim_client.c: the clients, who live in an actor of the first loop. */
 extern const rt_class sim_client_class;
 struct sim_node *sim_node_of(const rt_ctx *ctx);
 void sim_client_forget(struct sim_node *node); /* the process crashed: answers will not come */
 unsigned sim_client_asks(const struct sim_node *node); /* requests of its clients under way */
-/* As the front door does: to wherever the partition is. False: nothing was sent. */
+/* By the front door, or as that does: to wherever the partition is. False: nothing was sent. */
 bool sim_ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadline_us);
+/* An answer, HF_DONE and the like, has come. */
+void sim_client_told(struct sim_node *node, uint16_t op, void *payload);
 void sim_requests_init(struct sim_world *world);
 void sim_requests_deinit(struct sim_world *world);
 struct sim_request *sim_request_by_key(struct sim_world *world, hf_id user,
@@ -303,11 +368,14 @@ void sim_member_draw(struct sim_world *world, struct sim_request *request, unsig
 /* False: there are not enough assets and users yet to make requests for. */
 bool sim_admin_tick(rt_ctx *ctx, struct sim_world *world);
 void sim_user_answered(struct sim_world *world, struct hf_create *create);
-void sim_change_answered(rt_ctx *ctx, struct sim_world *world, struct hf_catalog_change *change);
+void sim_maker_key(const struct sim_maker *maker, char ret_text[SIM_TEXT_MAX]);
+void sim_change_answered(struct sim_world *world, struct hf_catalog_change *change);
 void sim_peek_answered(struct sim_world *world, struct hf_peek *peek, enum hf_error error);
 /* What the runtime itself answered. False: it is nothing that was asked here. */
 bool sim_admin_refused(struct sim_world *world, const void *payload, enum hf_error error);
 void sim_admin_forget(struct sim_node *node);
+/* enum sim_key_state, as the loop knows it. */
+unsigned sim_key_known(const struct sim_node *node, unsigned loop, unsigned index);
 /* Every loop that runs knows the keys that the store has. */
 void sim_keys_end(struct sim_world *world);
 
@@ -386,13 +454,74 @@ struct sim_checker *sim_checker_new(struct sim_world *world);
 void sim_checker_free(struct sim_checker *checker);
 /* sim_beside.c: metadata, and times that ops are effective at: what lies beside the balances. */
 void sim_beside_draw(struct sim_world *world, struct sim_request *request);
-void sim_beside_ask(struct sim_world *world, const struct sim_request *request, struct hf_op *op);
+void sim_beside_ask(struct sim_world *world, const struct sim_request *request, unsigned body,
+                    struct hf_op *op);
 void sim_beside_answered(struct sim_world *world, const struct hf_op *op);
 void sim_beside_commit(struct sim_world *world, const struct store_unit *unit);
 void sim_beside_check(struct sim_world *world);
 /* sim_trace.c: contents, of which equal runs must have equal ones. */
 void sim_trace_commit(struct sim_world *world, const struct store_request *request);
-void sim_trace_answer(struct sim_world *world, const rt_env *env);
+void sim_trace_answer(struct sim_world *world, unsigned op, const void *answer);
+/* sim_body.c: what a request says, by the number of its body. */
+void sim_key_text(const struct sim_request *request, char ret_text[SIM_TEXT_MAX]);
+/* {"reason":..,"metadata":..}; its size, 0 when there is neither. */
+size_t sim_metadata_text(const struct sim_request *request, unsigned body,
+                         char ret_text[SIM_TEXT_MAX]);
+struct hf_decimal sim_decimal(sim_amount amount);
+struct hf_digest sim_body_digest(const struct sim_world *world, const struct sim_request *request,
+                                 unsigned body);
+struct hf_digest sim_create_digest(const struct hf_create *create);
+/* The op as JSON. key: of an item of a batch; NULL: it is in the header. */
+void sim_body_put(struct hf_bytes *out, const struct hf_op *op, const char *key);
+
+/* sim_http.c: http.h without sockets, and what brings it requests. */
+/* NULL: nobody listens. Call sim_http_serve next. */
+struct http_exchange *sim_http_arrive(struct sim_node *node, unsigned loop, struct sim_call *call,
+                                      const void *text, size_t size);
+void sim_http_serve(struct http_exchange *exchange);
+void sim_http_hang_up(struct http_exchange *exchange);
+
+/* sim_door.c: clients that send HTTP. */
+/* A call to the node: set told (and streamed) and the owner, and send it. */
+struct sim_call *sim_door_call(struct sim_node *node);
+/* `line`: method and target; `fields`: more of the head, each with its CRLF. */
+void sim_door_send(struct sim_call *call, const char *line, const char *fields, const void *body,
+                   size_t size);
+void sim_door_hang_up(struct sim_call *call); /* nothing is told any more */
+/* From the server: the reply, which is taken over; a part of one; that none will come. */
+void sim_door_replied(struct sim_call *call, struct sim_reply *reply);
+void sim_door_streamed(struct sim_call *call, const void *text, size_t size);
+void sim_door_lost(struct sim_call *call);
+void sim_door_judged(struct sim_call *call); /* that a handler looks at it now */
+void sim_reply_free(struct sim_reply *reply);
+
+/* sim_ask.c: questions to actors that go by the front door. */
+/* False: this one does not. left_us: until its deadline; 0: as the server likes. */
+bool sim_ask_door(struct sim_node *node, uint16_t op, void *asked, uint64_t left_us);
+void sim_ask_flush(struct sim_world *world); /* sends what was gathered */
+bool sim_ask_is_out(const struct sim_world *world, const void *asked);
+
+/* sim_read.c: replies, as JSON, into what actors answer with. */
+struct json_t;
+void sim_read_op(struct sim_world *world, const struct json_t *reply, struct hf_op *op);
+void sim_read_entry(struct sim_world *world, const struct json_t *object,
+                    struct ledger_entry *entry);
+void sim_read_view(struct sim_world *world, const struct json_t *reply, struct hf_view *view);
+void sim_read_user(struct sim_world *world, const struct json_t *reply, struct hf_create *create);
+void sim_read_status(struct sim_world *world, const struct json_t *reply, struct hf_peek *peek);
+
+/* sim_follow.c: who reads along, and again. */
+void sim_follow_begin(struct sim_world *world);
+/* The store took it. */
+void sim_follow_commit(struct sim_world *world, const struct ledger_entry *entry);
+bool sim_follow_has_all(const struct sim_world *world);
+void sim_follow_end(struct sim_world *world); /* by now all have all */
+void sim_follow_deinit(struct sim_world *world);
+void sim_follow_look(struct sim_node *node); /* somebody asks for an op that is there */
+
+/* sim_random.c: the numbers that nobody can guess are the seed's. */
+void sim_random_seed(uint64_t seed);
+
 /* sim_settle.c: what nobody waits for comes to its end all the same. False: something is open. */
 bool sim_is_settled(struct sim_world *world);
 /* By now the sweep, if there is one, has released a hold that expired then. */

@@ -56,17 +56,32 @@ void sim_user_answered(struct sim_world *world, struct hf_create *create)
   rt_free(create);
 }
 
+void sim_maker_key(const struct sim_maker *maker, char ret_text[SIM_TEXT_MAX])
+{
+  snprintf(ret_text, SIM_TEXT_MAX, "make-%s-%d", maker->user->external_id,
+           (int)(maker - maker->user->makers));
+}
+
+/* A create key is that of one service key. */
+static struct hf_hash key_of(const struct sim_maker *maker)
+{
+  char key[SIM_TEXT_MAX], text[2u * SIM_TEXT_MAX];
+  sim_maker_key(maker, key);
+  int size = snprintf(text, sizeof text, SIM_DOOR_ID "\n%s", key);
+  return hf_sha256(text, (size_t)size);
+}
+
 static void make_user(rt_ctx *ctx, struct sim_world *world, struct sim_maker *maker)
 {
   struct sim_user *user = maker->user;
   struct hf_create *create = rt_alloc(sizeof *create);
   create->owner = maker;
   create->has_key = true;
-  create->key = hf_sha256(user->external_id, strlen(user->external_id));
-  create->key.bytes[0] ^= 0x5a; /* another home than the external id's */
-  create->key.bytes[1] ^= (uint8_t)(maker - user->makers);
+  create->key = key_of(maker);
+  create->kind = HF_USER_REGISTERED;
   create->has_external_id = true;
   memcpy(create->external_id, user->external_id, sizeof user->external_id);
+  create->request = sim_create_digest(create);
   if (sim_ask(ctx, hf_create_home(ctx, create, world->partition_bits), HF_CREATE, create, 0)) {
     maker->create = create;
     maker->node = sim_node_of(ctx);
@@ -221,6 +236,7 @@ static void change_key(rt_ctx *ctx, struct sim_world *world, unsigned index)
   bool add = key->acknowledged == SIM_KEY_NONE;
   change->kind = add ? CATALOG_ADD_KEY : CATALOG_REVOKE_KEY;
   change->key.scopes = HF_SCOPE_ADMIN;
+  change->key.secret = hf_sha256(SIM_DOOR_SECRET, strlen(SIM_DOOR_SECRET));
   snprintf(change->key.id, sizeof change->key.id, "key%u", index);
   ask_change(ctx, world, change, index);
   if (world->change != change)
@@ -253,7 +269,7 @@ static void change_any_key(rt_ctx *ctx, struct sim_world *world)
     change_key(ctx, world, index);
 }
 
-static unsigned key_known(const struct sim_node *node, unsigned loop, unsigned index)
+unsigned sim_key_known(const struct sim_node *node, unsigned loop, unsigned index)
 {
   const struct catalog *catalog = catalog_of(node->loops[loop]);
   char id[16];
@@ -269,7 +285,7 @@ static void key_look(struct sim_node *node, unsigned loop, unsigned index, unsig
 {
   struct sim_world *world = node->world;
   uint8_t *told = &node->keys[loop][index];
-  unsigned known = key_known(node, loop, index);
+  unsigned known = sim_key_known(node, loop, index);
   if (known < *told)
     sim_fail(world, "node %u loop %u knew that key %u is %s and does not any more", node->index,
              loop, index, *told == SIM_KEY_REVOKED ? "revoked" : "there");
@@ -310,9 +326,8 @@ static void key_answered(struct sim_world *world, const struct hf_catalog_change
   world->probed = world->probed || (world->probing && calm && !add);
 }
 
-void sim_change_answered(rt_ctx *ctx, struct sim_world *world, struct hf_catalog_change *change)
+void sim_change_answered(struct sim_world *world, struct hf_catalog_change *change)
 {
-  (void)ctx;
   world->change = NULL;
   world->change_node = NULL;
   if (change->kind == CATALOG_ADD_ASSET)
@@ -387,13 +402,13 @@ void sim_admin_forget(struct sim_node *node)
     struct sim_user *user = &world->users[i];
     for (unsigned j = 0; j < user->makers_count; j++) {
       struct sim_maker *maker = &user->makers[j];
-      if (maker->node != node)
+      if (maker->node != node || sim_ask_is_out(world, maker->create))
         continue;
       rt_free(maker->create);
       maker->create = NULL;
       maker->node = NULL;
     }
-    if (user->peek_node == node) {
+    if (user->peek_node == node && !sim_ask_is_out(world, user->peek)) {
       rt_free(user->peek);
       user->peek = NULL;
       user->peek_node = NULL;

@@ -7,11 +7,6 @@
 #define BACKDATED_US 20000000u /* at the most */
 #define AHEAD_US 2000000u      /* of which nothing remains: no op is effective before it is there */
 
-static size_t metadata_of(const struct sim_request *request, char ret_text[64])
-{
-  return (size_t)snprintf(ret_text, 64, "{\"metadata\":{\"request\":%u}}", request->number);
-}
-
 void sim_beside_draw(struct sim_world *world, struct sim_request *request)
 {
   struct rt_driver *driver = world->nodes[0].driver;
@@ -22,13 +17,14 @@ void sim_beside_draw(struct sim_world *world, struct sim_request *request)
 }
 
 /* The front door salts each try anew. */
-void sim_beside_ask(struct sim_world *world, const struct sim_request *request, struct hf_op *op)
+void sim_beside_ask(struct sim_world *world, const struct sim_request *request, unsigned body,
+                    struct hf_op *op)
 {
-  char text[64];
+  char text[SIM_TEXT_MAX];
+  const size_t size = sim_metadata_text(request, body, text);
   op->command.effective_us = request->effective_us;
-  if (!request->has_metadata)
+  if (size == 0)
     return;
-  size_t size = metadata_of(request, text);
   char *kept = rt_alloc(size);
   memcpy(kept, text, size);
   for (unsigned i = 0; i < sizeof op->salt; i++)
@@ -40,8 +36,8 @@ void sim_beside_ask(struct sim_world *world, const struct sim_request *request, 
 
 static bool is_metadata(const struct sim_request *request, struct store_text found)
 {
-  char text[64];
-  size_t size = request->has_metadata ? metadata_of(request, text) : 0;
+  char text[SIM_TEXT_MAX];
+  const size_t size = sim_metadata_text(request, request->taken_body, text);
   if (size == 0 || found.at == NULL)
     return size == 0 && found.at == NULL;
   return found.size == size && memcmp(found.at, text, size) == 0;
@@ -80,7 +76,8 @@ static void entry_check(struct sim_world *world, const struct store_scan *scan, 
   if (entry->effective_us != effective_of(request, entry->recorded_us))
     sim_fail(world, "op %llu is effective at another time than was asked for",
              (unsigned long long)entry->id);
-  if (entry->has_metadata != request->has_metadata || !is_metadata(request, scan->metadata[at]))
+  if (entry->has_metadata != (scan->metadata[at].at != NULL) ||
+      !is_metadata(request, scan->metadata[at]))
     sim_fail(world, "op %llu has other metadata than request %u", (unsigned long long)entry->id,
              request->number);
   if (!entry->has_metadata || scan->metadata[at].at == NULL)

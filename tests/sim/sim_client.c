@@ -16,7 +16,7 @@
 
 struct sim_node *sim_node_of(const rt_ctx *ctx)
 {
-  return rt_local(ctx, HF_LOCAL_FRONT);
+  return rt_local(ctx, SIM_LOCAL_NODE);
 }
 
 uint64_t sim_rand(struct sim_world *world)
@@ -108,7 +108,7 @@ static void request_end(struct sim_world *world, struct sim_request *request)
 
 /* ---- sending them ---------------------------------------------------------------------------- */
 
-static struct hf_op *op_make(struct sim_world *world, struct sim_request *request)
+static struct hf_op *op_make(struct sim_world *world, struct sim_request *request, unsigned body)
 {
   struct hf_op *op = hf_op_new();
   op->owner = request;
@@ -116,18 +116,19 @@ static struct hf_op *op_make(struct sim_world *world, struct sim_request *reques
   op->has_key = true;
   op->command.type = request->type;
   op->command.key = request->key;
-  op->command.request = request->request;
-  op->command.request.bytes[0] ^= request->body;
+  op->command.request = request->bodies[body];
   op->command.bucket = request->bucket;
   op->command.final = request->final_capture;
-  op->command.amount = (struct hf_decimal){.digits = request->amount, .scale = SIM_SCALE};
   op->command.amount_given = request->amount != 0;
+  if (request->amount != 0)
+    op->command.amount = sim_decimal(request->amount);
   op->command.ref = request->ref;
   op->command.timeout_s = request->timeout_s;
   op->command.if_version = request->if_version;
-  sim_beside_ask(world, request, op);
+  sim_beside_ask(world, request, body, op);
   if (request->type == LEDGER_T_TRANSFER)
     op->command.counterparty = world->users[request->payee].id;
+  op->command.asset_given = request->asset != 0;
   if (request->asset != 0)
     snprintf(op->asset_code, sizeof op->asset_code, "A%u", request->asset);
   return op;
@@ -143,7 +144,12 @@ static void group_free(struct hf_op *op)
 
 bool sim_ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadline_us)
 {
-  struct sim_world *world = sim_node_of(ctx)->world;
+  struct sim_node *node = sim_node_of(ctx);
+  struct sim_world *world = node->world;
+  if (sim_ask_door(node, op, payload, deadline_us == 0 ? 0 : deadline_us - rt_now_us(ctx)))
+    return true;
+  if (op == HF_SUBMIT)
+    ((struct sim_request *)((struct hf_op *)payload)->owner)->by_actor = true;
   world->forwarded += !cluster_has(ctx, rt_id_shard(to));
   rt_status status = cluster_ask(ctx, to, op, payload, deadline_us, hf_corr(payload));
   if (status == RT_FAIL)
@@ -158,9 +164,8 @@ static void twin_send(rt_ctx *ctx, struct sim_world *world, struct sim_request *
   if (request->group != 1u || request->body != 0 || request->twin != NULL ||
       request->state == SIM_FINAL || !sim_chance(world, 40))
     return;
-  struct hf_op *op = op_make(world, request);
+  struct hf_op *op = op_make(world, request, TWIN_BODY);
   op->index = OP_TWIN;
-  op->command.request.bytes[0] ^= TWIN_BODY;
   op->deadline_us = rt_now_us(ctx) + 1000u + sim_rand(world) % 2000000u;
   if (!sim_ask(ctx, hf_user_actor(op->user, world->partition_bits), HF_SUBMIT, op,
                op->deadline_us)) {
@@ -180,17 +185,15 @@ static bool request_send(rt_ctx *ctx, struct sim_world *world, struct sim_reques
   bool first = sim_chance(world, 500);
   if (first)
     twin_send(ctx, world, request);
-  struct hf_op *op = op_make(world, request), **link = &op->group_next;
-  if (request->state == SIM_FINAL && request->group == 1u && sim_chance(world, 300)) {
-    op->index = OP_TWISTED;
-    op->command.request.bytes[0] ^= 1u;
-  }
+  bool twists = request->state == SIM_FINAL && request->group == 1u && sim_chance(world, 300);
+  struct hf_op *op = op_make(world, request, request->body ^ twists), **link = &op->group_next;
+  op->index = twists ? OP_TWISTED : 0;
   op->deadline_us = rt_now_us(ctx) + 1000u + sim_rand(world) % 2000000u;
   for (unsigned i = 0; i < request->group; i++)
     if (request[i].asked_us == 0)
       request[i].asked_us = world->now_us;
   for (unsigned i = 1; i < request->group; i++) {
-    *link = op_make(world, request + i);
+    *link = op_make(world, request + i, request[i].body);
     link = &(*link)->group_next;
   }
   rt_id user = hf_user_actor(op->user, world->partition_bits);
@@ -439,6 +442,9 @@ static void tick(rt_ctx *ctx, struct sim_world *world)
   /* At the end nobody asks for a user: what has expired is released by the server alone. */
   if (!world->probing && sim_node_of(ctx)->view == NULL && sim_chance(world, 200))
     ask_view(ctx, world);
+  if (sim_chance(world, 50))
+    sim_follow_look(sim_node_of(ctx));
+  sim_ask_flush(world);
 }
 
 /* What is shown is durable, and no older than what was seen before it was asked for. What it says
@@ -495,42 +501,51 @@ static void refused(struct sim_node *node, const rt_env *env)
   request_answered(world, op);
 }
 
+void sim_client_told(struct sim_node *node, uint16_t op, void *payload)
+{
+  struct sim_world *world = node->world;
+  sim_trace_answer(world, op, payload);
+  switch (op) {
+  case HF_DONE:
+    sim_beside_answered(world, payload);
+    request_answered(world, payload);
+    break;
+  case HF_CREATE_DONE:
+    sim_user_answered(world, payload);
+    break;
+  case HF_ASSET_DONE:
+    sim_change_answered(world, payload);
+    break;
+  case HF_PEEK_DONE:
+    sim_peek_answered(world, payload, HF_OK);
+    break;
+  case HF_BALANCES_DONE:
+    view_answered(node, payload);
+    break;
+  default:
+    CHECK(!"a message that the client does not know");
+  }
+}
+
 static rt_status client_handle(rt_ctx *ctx, void *state, const rt_env *env)
 {
   struct sim_node *node = sim_node_of(ctx);
-  struct sim_world *world = node->world;
   (void)state;
-  sim_trace_answer(world, env);
   switch (env->op) {
   case RT_OP_TIMER:
-    tick(ctx, world);
+    tick(ctx, node->world);
     rt_timer(ctx, TICK_US, 0);
-    break;
-  case HF_DONE:
-    sim_beside_answered(world, env->payload.p.ptr);
-    request_answered(world, env->payload.p.ptr);
-    break;
-  case HF_CREATE_DONE:
-    sim_user_answered(world, env->payload.p.ptr);
-    break;
-  case HF_ASSET_DONE:
-    sim_change_answered(ctx, world, env->payload.p.ptr);
-    break;
-  case HF_PEEK_DONE:
-    sim_peek_answered(world, env->payload.p.ptr, HF_OK);
-    break;
-  case HF_BALANCES_DONE:
-    view_answered(node, env->payload.p.ptr);
     break;
   case RT_OP_DOWN:
   case RT_OP_OVERLOADED:
   case RT_OP_EXPIRED:
+    sim_trace_answer(node->world, env->op, NULL);
     refused(node, env);
     break;
   case RT_OP_STOPPING:
     break;
   default:
-    CHECK(!"a message that the client does not know");
+    sim_client_told(node, env->op, env->payload.p.ptr);
   }
   return RT_OK;
 }
@@ -557,11 +572,12 @@ void sim_client_forget(struct sim_node *node)
   struct sim_world *world = node->world;
   for (unsigned i = 0; i < world->requests_count; i++) {
     struct sim_request *request = &world->requests[i];
-    if (request->twin != NULL && request->twin_node == node) {
+    if (request->twin != NULL && request->twin_node == node &&
+        !sim_ask_is_out(world, request->twin)) {
       hf_op_free(request->twin);
       request->twin = NULL;
     }
-    if (request->op == NULL || request->node != node)
+    if (request->op == NULL || request->node != node || sim_ask_is_out(world, request->op))
       continue;
     group_free(request->op);
     request->op = NULL;
@@ -569,6 +585,8 @@ void sim_client_forget(struct sim_node *node)
     world->inflight--;
   }
   sim_admin_forget(node);
+  if (sim_ask_is_out(world, node->view))
+    return;
   hf_view_free(node->view);
   node->view = NULL;
 }
@@ -578,7 +596,7 @@ static const uint8_t client_may_ask[] = {HF_KIND_USER, HF_KIND_NAMES, HF_KIND_CA
 
 const rt_class sim_client_class = {
   .name = "client",
-  .kind = HF_KIND_FRONT,
+  .kind = SIM_KIND_CLIENT,
   .flags = RT_CLASS_PER_LOOP,
   .state_bytes = 8,
   .stash_max = 1024,

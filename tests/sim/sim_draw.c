@@ -15,18 +15,13 @@ static const uint8_t types[] = {
   LEDGER_T_REVERSE,  LEDGER_T_UNBLOCK,
 };
 
-static void request_digests(struct sim_request *request)
+static void request_digests(const struct sim_world *world, struct sim_request *request)
 {
-  char text[240];
-  int size = snprintf(text, sizeof text, "key-%u", request->key_number);
-  request->key = hf_digest(text, (size_t)size);
-  size = snprintf(text, sizeof text, "%u|%u|%u|%u|%lld.%llu|%llu|%u|%u|%d|%lld|%lld|%d|%u",
-                  request->type, request->asset, request->user, request->payee,
-                  (long long)(request->amount >> 64), (unsigned long long)request->amount,
-                  (unsigned long long)request->ref, request->timeout_s, request->bucket,
-                  request->final_capture, (long long)request->if_version,
-                  (long long)request->effective_us, request->has_metadata, request->number);
-  request->request = hf_digest(text, (size_t)size);
+  char text[SIM_TEXT_MAX];
+  sim_key_text(request, text);
+  request->key = hf_digest(text, strlen(text));
+  for (unsigned i = 0; i < 2u; i++)
+    request->bodies[i] = sim_body_digest(world, request, i);
 }
 
 /* Mostly any of the last ones; some are so new that others want them too. */
@@ -116,10 +111,11 @@ void sim_request_draw(struct sim_world *world, struct sim_request *request)
     request_refer(world, request);
   if (request->type == LEDGER_T_VOID || (whole && sim_chance(world, 600)))
     request->amount = 0;
+  request->final_capture = request->final_capture || request->type != LEDGER_T_CAPTURE;
   request->if_version = version_draw(world, &world->users[request->user]);
   sim_beside_draw(world, request);
   request->key_number = key_draw(world, request);
-  request_digests(request);
+  request_digests(world, request);
 }
 
 void sim_member_draw(struct sim_world *world, struct sim_request *request, unsigned user)
@@ -129,5 +125,5 @@ void sim_member_draw(struct sim_world *world, struct sim_request *request, unsig
   } while (request->type == LEDGER_T_TRANSFER || request->amount > AMOUNT_MAX);
   request->user = user;
   request->key_number = request->number;
-  request_digests(request);
+  request_digests(world, request);
 }

@@ -42,10 +42,8 @@ static struct sim_request *request_take(struct sim_world *world, const struct si
     strange_take(world, key);
     return NULL;
   }
-  struct hf_digest expected = request->request;
-  request->taken_body = (body->bytes[0] ^ expected.bytes[0]) & 1u;
-  expected.bytes[0] ^= request->taken_body;
-  if (memcmp(&expected, body, sizeof expected) != 0)
+  request->taken_body = !hf_digest_equal(body, &request->bodies[0]);
+  if (!hf_digest_equal(body, &request->bodies[request->taken_body]))
     sim_fail(world, "request %u was taken with a body that nobody sent", request->number);
   record->request = request->number;
   request->record = (size_t)(record - world->users[request->user].records);
@@ -141,6 +139,9 @@ void sim_log_commit(struct sim_world *world, const struct store_request *request
     unit_log(world, request->commit.units[i]);
     sim_beside_commit(world, request->commit.units[i]);
   }
+  for (size_t i = 0; i < request->commit.units_count; i++)
+    for (unsigned j = 0; j < request->commit.units[i]->entries_count; j++)
+      sim_follow_commit(world, &request->commit.units[i]->entries[j]);
   sim_trace_commit(world, request);
   sim_check_commit(world->checker, request);
 }
@@ -183,11 +184,13 @@ uint64_t sim_entry_mix(uint64_t mixed, const struct ledger_entry *entry)
                             entry->has_metadata};
   for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
     mixed = mix(mixed, plain[i]);
-  mixed = mix_amount(mix_amount(mixed, entry->amount), entry->ref_left);
+  mixed = mix_amount(mixed, entry->amount);
   for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++)
     mixed = mix_amount(mixed, entry->after.bucket[i]);
   mixed = mix_text(mixed, entry->key.bytes, sizeof entry->key.bytes);
+  mixed = mix_text(mixed, entry->hash.bytes, sizeof entry->hash.bytes); /* of all the rest */
   mixed = mix_text(mixed, entry->label, strlen(entry->label));
+  mixed = mix_text(mixed, entry->correlation, strlen(entry->correlation));
   return mix_text(mixed, entry->actor, strlen(entry->actor));
 }
 

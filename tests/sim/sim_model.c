@@ -9,6 +9,8 @@
 _Static_assert(MODEL_ACCOUNTS == SIM_ACCOUNTS, "one account each");
 _Static_assert(SIM_ASSETS < MODEL_ASSETS, "the model's last asset is in no catalog");
 
+#define ANSWERED_US 5000000u /* by then nobody is shown what was before a change */
+
 struct judge {
   struct sim_world *world;
   struct sim_user *user;
@@ -28,17 +30,50 @@ static int op_find(const struct judge *judge, hf_id id)
   return -1;
 }
 
+/* At some moment from then to then the user had that status, for who reads what was answered: a
+ * change is, some time after the store took it. */
+static bool had_status(const struct sim_user *user, unsigned status, uint64_t from_us,
+                       uint64_t to_us)
+{
+  unsigned now = LEDGER_OPEN;
+  uint64_t since_us = 0;
+  for (size_t i = 0; i < user->records_count; i++) {
+    const struct sim_record *record = &user->records[i];
+    if (record->kind != SIM_STATUS)
+      continue;
+    if (now == status && since_us <= to_us && record->at_us + ANSWERED_US >= from_us)
+      return true;
+    now = record->status;
+    since_us = record->at_us;
+  }
+  return now == status && since_us <= to_us;
+}
+
+/* The front door looks at the payee before it asks the payer; who asks actors directly does not. */
+static bool payee_is_closed(const struct judge *judge, const struct sim_request *asked,
+                            const struct sim_record *record)
+{
+  const struct sim_user *payee = &judge->world->users[asked->payee];
+  if (asked->type != LEDGER_T_TRANSFER)
+    return false;
+  if (record->kind == SIM_REFUSED)
+    return record->error == HF_E_USER_CLOSED &&
+           had_status(payee, LEDGER_CLOSED, asked->asked_us, record->at_us);
+  return !asked->by_actor && !had_status(payee, LEDGER_OPEN, asked->asked_us, record->at_us);
+}
+
 /* As the client asked. */
 static struct model_request request_of(const struct judge *judge, const struct sim_request *asked,
-                                       int64_t now_us)
+                                       const struct sim_record *record)
 {
   struct model_request request = {.type = asked->type,
                                   .bucket = asked->bucket,
                                   .final = asked->final_capture,
                                   .payee_is_self = asked->payee == asked->user,
+                                  .payee_closed = payee_is_closed(judge, asked, record),
                                   .op = op_find(judge, asked->ref),
                                   .version = asked->if_version,
-                                  .now_us = now_us,
+                                  .now_us = record->recorded_us,
                                   .timeout_s = asked->timeout_s,
                                   .amount = asked->amount,
                                   .amount_named = asked->amount != 0};
@@ -79,10 +114,9 @@ static void judge_applied(struct judge *judge, const struct sim_record *record)
   if (last >= judge->steps_count)
     return; /* the checker has said so */
   const struct sim_step *step = &judge->steps[record->version];
-  struct model_request request =
-    record->request == SIM_NOBODY
-      ? request_of_server(judge, step)
-      : request_of(judge, &world->requests[record->request], record->recorded_us);
+  struct model_request request = record->request == SIM_NOBODY
+                                   ? request_of_server(judge, step)
+                                   : request_of(judge, &world->requests[record->request], record);
   if (judge->model->ops_count == MODEL_OPS_MAX) {
     sim_fail(world, "a user has more ops than the model");
     return;
@@ -112,12 +146,12 @@ static const char *group_said(struct judge *judge, const struct sim_request *ask
   judge->model = judge->trial;
   const char *said = "ok";
   for (; head < asked && strcmp(said, "ok") == 0; head++) {
-    struct model_request member = request_of(judge, head, record->recorded_us);
+    struct model_request member = request_of(judge, head, record);
     judge->ids[judge->model->ops_count] = 0;
     said = model_apply(judge->model, &member);
   }
   if (strcmp(said, "ok") == 0) {
-    struct model_request request = request_of(judge, asked, record->recorded_us);
+    struct model_request request = request_of(judge, asked, record);
     said = model_apply(judge->model, &request);
   }
   judge->model = kept;
@@ -138,7 +172,7 @@ static void judge_refused(struct judge *judge, const struct sim_record *record)
   if (asked->group != 1u) {
     said = group_said(judge, asked, record);
   } else {
-    struct model_request request = request_of(judge, asked, record->recorded_us);
+    struct model_request request = request_of(judge, asked, record);
     said = model_apply(judge->model, &request);
   }
   if (strcmp(said, code) != 0)

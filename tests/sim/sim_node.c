@@ -8,6 +8,7 @@
 #define DRAIN_US 60000000ull
 #define LEAVE_US 5000000ull
 #define HARM_ALONE_US 400000u   /* between two harms to a single node */
+#define BEAT_US 300000u         /* of a stream that has nothing to say */
 #define OUTAGE_ALONE_US 500000u /* of its store */
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
@@ -41,13 +42,22 @@ static void loop_start(void *arg, rt_ctx *ctx)
   struct sim_node *node = arg;
   node->loops[rt_loop_index(ctx)] = ctx;
   hf_loop_begin(ctx, &node->setup);
-  rt_set_local(ctx, HF_LOCAL_FRONT, node);
+  rt_set_local(ctx, SIM_LOCAL_NODE, node);
+  int code = front_start(node->front, ctx);
+  CHECK(code == 0);
 }
 
 static void loop_stop(void *arg, rt_ctx *ctx)
 {
   (void)arg;
+  front_stop(ctx);
   hf_loop_end(ctx);
+}
+
+static void ingress(void *arg, rt_ctx *ctx)
+{
+  (void)arg;
+  front_ingress(ctx);
 }
 
 static void escalate(void *arg, const char *reason)
@@ -116,11 +126,40 @@ void sim_node_deinit(struct sim_node *node)
   driver_sim_free(node->driver);
 }
 
+/* Its key is that of the environment: who may ask is not what is looked at. */
+static struct front *front_make(struct sim_world *world)
+{
+  struct front_config config;
+  front_config_default(&config);
+  config.admin.given = true;
+  memcpy(config.admin.id, SIM_DOOR_ID, sizeof SIM_DOOR_ID);
+  config.admin.secret = hf_sha256(SIM_DOOR_SECRET, strlen(SIM_DOOR_SECRET));
+  config.metric_base = HF_METRIC_COUNT;
+  config.stream_beat_us = BEAT_US;
+  return front_new(&config, world->loops);
+}
+
+static const struct rt_metric *metrics_all(void)
+{
+  static struct rt_metric all[HF_METRIC_COUNT + FRONT_METRIC_COUNT];
+  memcpy(all, hf_actor_metrics, sizeof hf_actor_metrics);
+  memcpy(all + HF_METRIC_COUNT, front_metrics, sizeof front_metrics);
+  return all;
+}
+
 void sim_node_up(struct sim_node *node)
 {
-  static const rt_class *const classes[] = {
-    &hf_store_class, &hf_catalog_class, &hf_user_class, &hf_names_class,  &hf_transit_class,
-    &hf_sweep_class, &sim_client_class, &hf_peer_class, &hf_keeper_class, NULL};
+  static const rt_class *const classes[] = {&hf_store_class,
+                                            &hf_catalog_class,
+                                            &hf_user_class,
+                                            &hf_names_class,
+                                            &hf_transit_class,
+                                            &hf_sweep_class,
+                                            &hf_front_class,
+                                            &hf_peer_class,
+                                            &hf_keeper_class,
+                                            &sim_client_class,
+                                            NULL};
   static const struct rt_pool_config pools[HF_POOL_COUNT] = {
     [HF_POOL_WRITE] = {"write", 1, 1024}, [HF_POOL_READ] = {"read", 2, 1024}};
   struct sim_world *world = node->world;
@@ -135,18 +174,24 @@ void sim_node_up(struct sim_node *node)
   memset(node->keys, 0, sizeof node->keys);
   sim_harmed(world, world->now_us);
   sim_node_skip(node);
+  node->front = front_make(world);
+  node->setup.tails = node->tails;
+  for (unsigned i = 0; i < SIM_PARTITIONS_MAX; i++)
+    atomic_store_explicit(&node->tails[i], 0, memory_order_relaxed);
   struct rt_config config = {
     .loops = world->loops,
     .shards = 1u << world->partition_bits,
     .classes = classes,
     .pools = pools,
     .pools_count = HF_POOL_COUNT,
-    .metrics = hf_actor_metrics,
-    .metrics_count = HF_METRIC_COUNT,
+    .metrics = metrics_all(),
+    .metrics_count = HF_METRIC_COUNT + FRONT_METRIC_COUNT,
     .live_actors_max = world->live_actors_max,
     .overflow_max = world->overflow_max,
+    .credits = world->credits,
     .loop_start = loop_start,
     .loop_stop = loop_stop,
+    .ingress = ingress,
     .escalate = escalate,
     .arg = node,
   };
@@ -158,6 +203,8 @@ static void node_down(struct sim_node *node)
 {
   node->runtime = NULL;
   node->state = SIM_DOWN;
+  front_free(node->front);
+  node->front = NULL;
   if (node->world->nodes_count == 1u)
     pool_port_free(node->port);
   sim_client_forget(node);

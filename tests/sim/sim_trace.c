@@ -91,22 +91,22 @@ static void trace_view(struct sim_world *world, const struct hf_view *view)
     trace_bytes(world, view->assets[i].balance.bucket, sizeof view->assets[i].balance.bucket);
 }
 
-void sim_trace_answer(struct sim_world *world, const rt_env *env)
+void sim_trace_answer(struct sim_world *world, unsigned op, const void *answer)
 {
-  trace(world, env->op);
-  if (env->op == HF_DONE) {
-    for (const struct hf_op *op = env->payload.p.ptr; op != NULL; op = op->group_next)
-      trace_op(world, op);
-  } else if (env->op == HF_BALANCES_DONE) {
-    trace_view(world, env->payload.p.ptr);
-  } else if (env->op == HF_PEEK_DONE) {
-    const struct hf_peek *peek = env->payload.p.ptr;
+  trace(world, op);
+  if (op == HF_DONE) {
+    for (const struct hf_op *member = answer; member != NULL; member = member->group_next)
+      trace_op(world, member);
+  } else if (op == HF_BALANCES_DONE) {
+    trace_view(world, answer);
+  } else if (op == HF_PEEK_DONE) {
+    const struct hf_peek *peek = answer;
     trace(world, peek->version << 16 | (uint64_t)peek->status << 8 | (uint64_t)peek->error);
-  } else if (env->op == HF_CREATE_DONE) {
-    const struct hf_create *create = env->payload.p.ptr;
+  } else if (op == HF_CREATE_DONE) {
+    const struct hf_create *create = answer;
     trace(world, create->user << 16 | (uint64_t)create->error);
-  } else if (env->op == HF_ASSET_DONE) {
-    const struct hf_catalog_change *change = env->payload.p.ptr;
+  } else if (op == HF_ASSET_DONE) {
+    const struct hf_catalog_change *change = answer;
     trace(world, (uint64_t)change->error);
   }
 }

@@ -10,6 +10,7 @@
 #define PHASE_TWO_US 600000000ull /* virtual: by then every request must be final */
 #define PROBE_US 120000000ull     /* virtual: by then a key must be revoked everywhere */
 #define SETTLE_US 20000000ull     /* virtual: by then nothing is open that nobody waits for */
+#define FOLLOW_US 20000000ull     /* virtual: by then who reads along has read all */
 #define SETTLE_ROUNDS 100u
 
 static bool all_final(const struct sim_world *world)
@@ -74,6 +75,10 @@ static void world_draw(struct sim_world *world, uint64_t seed, unsigned ops, uns
     world->pace = (40u + (unsigned)(sim_rand(world) % 60u)) / world->nodes_count;
   }
   world->inflight_max = (world->nodes_count > 1u ? 120u : 1u) + (unsigned)(sim_rand(world) % 60u);
+  world->doors = sim_chance(world, 150) ? 0 : 200u + (unsigned)(sim_rand(world) % 800u);
+  world->followers_count =
+    sim_chance(world, 400) ? 1u + (unsigned)(sim_rand(world) % SIM_FOLLOWERS) : 0;
+  world->credits = sim_chance(world, 200) ? 1u + (unsigned)(sim_rand(world) % 8u) : 0;
   if (sim_chance(world, 200)) /* more than the clients can fill, or nobody else would get to ask */
     world->overflow_max =
       2u * SIM_USERS_MAX + world->inflight_max + (unsigned)(sim_rand(world) % 16u);
@@ -168,6 +173,7 @@ static void phase_two(struct sim_world *world)
     sim_fail(world, "no key could be revoked although nothing is harmed");
   for (unsigned i = 0; i < SETTLE_ROUNDS && !sim_is_settled(world); i++)
     run_until(world, never, world->now_us + SETTLE_US / SETTLE_ROUNDS);
+  run_until(world, sim_follow_has_all, world->now_us + FOLLOW_US);
 }
 
 static void report_requests(const struct sim_world *world)
@@ -196,7 +202,9 @@ static void report(const struct sim_world *world)
     "seed %llu: nodes %u, loops %u, users %u, requests %u, crashes %llu with work under way %llu, "
     "sleeps %llu, leaves %llu, outages %llu, clocks set %llu, cuts %llu silent %llu held %llu, "
     "links %llu broken %llu, commits %llu, faults %llu, views %u, elsewhere %u, statuses %u, "
-    "peeks %u, keys %u, models %u, cap %u, loads %llu, overloaded %llu, %llu virtual ms\n",
+    "peeks %u, keys %u, models %u, cap %u, loads %llu, overloaded %llu, by the door %llu unheard "
+    "%llu pauses %llu, followed %llu, found %llu, turned "
+    "away %llu, %llu virtual ms\n",
     (unsigned long long)world->seed, world->nodes_count, world->loops, world->users_count,
     world->requests_count, (unsigned long long)world->crashes,
     (unsigned long long)world->crashes_busy, (unsigned long long)world->sleeps,
@@ -208,6 +216,9 @@ static void report(const struct sim_world *world)
     world->views_checked, world->forwarded, world->statuses_set, world->peeks_checked,
     world->keys_checked, world->models_checked, world->live_actors_max,
     (unsigned long long)world->loads, (unsigned long long)world->overloaded,
+    (unsigned long long)world->served, (unsigned long long)world->unheard,
+    (unsigned long long)world->pauses, (unsigned long long)world->followed,
+    (unsigned long long)world->found, (unsigned long long)world->turned_away,
     (unsigned long long)(world->now_us / 1000u));
   report_requests(world);
 }
@@ -225,6 +236,7 @@ static uint64_t world_free(struct sim_world *world, char failure[512])
   }
   memcpy(failure, world->failure, sizeof world->failure);
   sim_requests_deinit(world);
+  sim_follow_deinit(world);
   sim_log_deinit(world);
   rt_free(world);
   return trace;
@@ -234,14 +246,17 @@ uint64_t sim_world_run(uint64_t seed, unsigned ops, unsigned nodes, bool verbose
 {
   struct sim_world *world = rt_alloc(sizeof *world);
   world->verbose = verbose;
+  sim_random_seed(seed);
   world_draw(world, seed, ops, nodes);
   sim_store_init(world, world->partition_bits);
   world->checker = sim_checker_new(world);
   for (unsigned i = 0; i < world->nodes_count; i++)
     sim_node_up(&world->nodes[i]);
+  sim_follow_begin(world);
   phase_one(world);
   phase_two(world);
   sim_keys_end(world);
+  sim_follow_end(world);
   sim_check(world, true);
   sim_beside_check(world);
   sim_nodes_end(world);

@@ -1,0 +1,293 @@
+/* Who reads along: followers of a partition's changes, by a stream or page by page, over whatever
+ * node they reach. Each is shown every entry that the store took, once, in order, and none that it
+ * has not taken, whatever happens to nodes and connections; and who asks for an op that somebody
+ * was told of finds it, and it says what it said. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "holdfast/check.h"
+#include "tests/sim/sim.h"
+
+#define AGAIN_US 50000u     /* until a follower that was cut off comes back, at the most */
+#define HANGS_UP_US 400000u /* a stream is left by its reader, some time after */
+#define HANGS_UP 300u       /* per thousand streams */
+#define PAGE 10u
+
+struct sim_follower {
+  struct sim_world *world;
+  uint32_t partition;
+  uint64_t seen;         /* the newest entry that it was shown */
+  bool streams;          /* else it reads pages */
+  struct sim_call *call; /* NULL: it is not connected */
+  uint64_t calls;        /* so far */
+  struct hf_bytes text;  /* of which the end is still to come */
+};
+
+/* ---- the journal, as the store took it ------------------------------------------------------- */
+
+/* What a client can see of an entry. */
+static uint64_t shown_mix(const struct ledger_entry *entry)
+{
+  struct ledger_entry copy = *entry;
+  copy.key = (struct hf_digest){{0}};
+  copy.op_index = copy.op_count = 0;
+  return sim_entry_mix(0, &copy);
+}
+
+void sim_follow_commit(struct sim_world *world, const struct ledger_entry *entry)
+{
+  struct sim_journal *journal = &world->journals[hf_id_partition(entry->id, world->partition_bits)];
+  if (journal->count == journal->room) {
+    journal->room = journal->room == 0 ? 256u : 2u * journal->room;
+    journal->mixes = rt_realloc(journal->mixes, journal->room * sizeof *journal->mixes);
+  }
+  journal->mixes[journal->count++] = shown_mix(entry);
+}
+
+/* ---- what is shown --------------------------------------------------------------------------- */
+
+static void take_entry(struct sim_follower *follower, const char *text, size_t size)
+{
+  struct sim_world *world = follower->world;
+  const struct sim_journal *journal = &world->journals[follower->partition];
+  struct ledger_entry entry = {0};
+  json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+  sim_read_entry(world, json, &entry);
+  json_decref(json);
+  const uint64_t seq = hf_id_serial(entry.id, world->partition_bits);
+  if (seq != follower->seen + 1u)
+    sim_fail(world, "a follower of partition %u was shown entry %llu behind entry %llu",
+             follower->partition, (unsigned long long)seq, (unsigned long long)follower->seen);
+  else if (seq > journal->count)
+    sim_fail(world, "a follower of partition %u was shown entry %llu, which is not durable",
+             follower->partition, (unsigned long long)seq);
+  else if (shown_mix(&entry) != journal->mixes[seq - 1u])
+    sim_fail(world, "a follower of partition %u was shown another entry %llu than there is",
+             follower->partition, (unsigned long long)seq);
+  follower->seen = seq;
+  world->followed++;
+}
+
+/* One event: lines of "name: value". Those without data are for the connection alone. */
+static void take_event(struct sim_follower *follower, const char *at, size_t size)
+{
+  static const char data[] = "data: ", id[] = "id: ";
+  const char *end = at + size;
+  char expected[48] = "";
+  const char *found = NULL, *line = at;
+  size_t found_size = 0;
+  bool named = false;
+  snprintf(expected, sizeof expected, "%u:%llu", follower->partition,
+           (unsigned long long)follower->seen + 1u);
+  while (line < end) {
+    const char *stop = memchr(line, '\n', (size_t)(end - line));
+    const size_t length = (size_t)((stop == NULL ? end : stop) - line);
+    if (length > sizeof data && memcmp(line, data, sizeof data - 1u) == 0) {
+      found = line + sizeof data - 1u;
+      found_size = length - sizeof data + 1u;
+    }
+    if (length > sizeof id && memcmp(line, id, sizeof id - 1u) == 0)
+      named = strlen(expected) == length - sizeof id + 1u &&
+              memcmp(line + sizeof id - 1u, expected, strlen(expected)) == 0;
+    line += length + 1u;
+  }
+  if (found != NULL && at[0] == 'i') {
+    take_entry(follower, found, found_size);
+    if (!named)
+      sim_fail(follower->world, "an event of partition %u has another id than its entry",
+               follower->partition);
+  }
+}
+
+static void streamed(struct sim_call *call, const void *text, size_t size)
+{
+  struct sim_follower *follower = call->owner;
+  struct hf_bytes *all = &follower->text;
+  size_t from = 0;
+  hf_bytes_put(all, text, size);
+  for (size_t i = 1; i < all->size; i++)
+    if (all->at[i] == '\n' && all->at[i - 1u] == '\n') {
+      take_event(follower, (const char *)all->at + from, i - from - 1u);
+      from = i + 1u;
+    }
+  memmove(all->at, all->at + from, all->size - from);
+  all->size -= from;
+}
+
+static void take_page(struct sim_follower *follower, const struct sim_reply *reply)
+{
+  const char *at = (const char *)reply->body.at, *end = at + reply->body.size;
+  while (at < end) {
+    const char *stop = memchr(at, '\n', (size_t)(end - at));
+    if (stop == NULL)
+      break;
+    take_entry(follower, at, (size_t)(stop - at));
+    at = stop + 1;
+  }
+  if (reply->next_seq != follower->seen + 1u)
+    sim_fail(follower->world, "a page of partition %u goes on at %llu and ends at %llu",
+             follower->partition, (unsigned long long)reply->next_seq,
+             (unsigned long long)follower->seen);
+}
+
+/* ---- connecting ------------------------------------------------------------------------------ */
+
+static void connect(struct sim_world *world, void *arg);
+
+static void told(struct sim_call *call)
+{
+  struct sim_follower *follower = call->owner;
+  struct sim_world *world = call->world;
+  follower->call = NULL;
+  follower->text.size = 0;
+  if (call->reply.error != HF_OK && !hf_error_info(call->reply.error)->retryable)
+    sim_fail(world, "changes of partition %u: %s", follower->partition,
+             hf_error_info(call->reply.error)->code);
+  else if (call->reply.status == 200 && !follower->streams)
+    take_page(follower, &call->reply);
+  sim_at(world, world->now_us + 1000u + sim_chaos(world) % AGAIN_US, connect, follower);
+}
+
+static void hang_up(struct sim_world *world, void *arg)
+{
+  struct sim_follower *follower = arg;
+  struct sim_call *call = follower->call;
+  if (call == NULL || !follower->streams || world->healing)
+    return;
+  follower->call = NULL;
+  follower->text.size = 0;
+  sim_door_hang_up(call);
+  sim_at(world, world->now_us + sim_chaos(world) % AGAIN_US, connect, follower);
+}
+
+static void connect(struct sim_world *world, void *arg)
+{
+  struct sim_follower *follower = arg;
+  struct sim_node *node = &world->nodes[sim_chaos(world) % world->nodes_count];
+  char line[96], fields[96] = "Accept: application/x-ndjson\r\n";
+  if (world->ending)
+    return;
+  if (node->state == SIM_DOWN) {
+    sim_at(world, world->now_us + 1000u + sim_chaos(world) % AGAIN_US, connect, follower);
+    return;
+  }
+  int size = snprintf(line, sizeof line, "GET /v1/changes?partition=%u", follower->partition);
+  if (!follower->streams)
+    snprintf(line + size, sizeof line - (size_t)size, "&from_seq=%llu&limit=%u",
+             (unsigned long long)follower->seen + 1u, PAGE);
+  else if (follower->seen > 0)
+    snprintf(fields, sizeof fields, "Accept: text/event-stream\r\nLast-Event-ID: %u:%llu\r\n",
+             follower->partition, (unsigned long long)follower->seen);
+  else
+    snprintf(fields, sizeof fields, "Accept: text/event-stream\r\n");
+  struct sim_call *call = sim_door_call(node);
+  call->owner = follower;
+  call->told = told;
+  call->streamed = streamed;
+  follower->call = call;
+  sim_door_send(call, line, fields, NULL, 0);
+  if (sim_strikes(world, HANGS_UP))
+    sim_at(world, world->now_us + sim_chaos(world) % HANGS_UP_US, hang_up, follower);
+}
+
+void sim_follow_begin(struct sim_world *world)
+{
+  for (unsigned i = 0; i < world->followers_count; i++) {
+    struct sim_follower *follower = rt_alloc(sizeof *follower);
+    world->followers[i] = follower;
+    follower->world = world;
+    follower->partition = (uint32_t)(sim_rand(world) % (1u << world->partition_bits));
+    follower->streams = sim_chance(world, 700);
+    sim_at(world, world->now_us, connect, follower);
+  }
+}
+
+bool sim_follow_has_all(const struct sim_world *world)
+{
+  for (unsigned i = 0; i < world->followers_count; i++)
+    if (world->followers[i]->seen < world->journals[world->followers[i]->partition].count)
+      return false;
+  return true;
+}
+
+void sim_follow_end(struct sim_world *world)
+{
+  for (unsigned i = 0; i < world->followers_count; i++) {
+    const struct sim_follower *follower = world->followers[i];
+    const uint64_t count = world->journals[follower->partition].count;
+    if (follower->seen < count)
+      sim_fail(world, "a follower of partition %u was shown %llu of %llu entries",
+               follower->partition, (unsigned long long)follower->seen, (unsigned long long)count);
+  }
+}
+
+void sim_follow_deinit(struct sim_world *world)
+{
+  for (unsigned i = 0; i < world->followers_count; i++) {
+    hf_bytes_deinit(&world->followers[i]->text);
+    rt_free(world->followers[i]);
+  }
+  for (unsigned i = 0; i < SIM_PARTITIONS_MAX; i++)
+    rt_free(world->journals[i].mixes);
+}
+
+/* ---- ops that somebody was told of ----------------------------------------------------------- */
+
+static void found(struct sim_call *call)
+{
+  struct sim_world *world = call->world;
+  const struct sim_reply *reply = &call->reply;
+  struct sim_request *request = call->owner;
+  size_t count = 0;
+  uint64_t says = 0;
+  if (reply->status == 0 || hf_error_info(reply->error)->retryable)
+    return;
+  if (call->key != 0 &&
+      (reply->error == HF_E_UNAUTHENTICATED) == (call->key_known == SIM_KEY_ADDED))
+    sim_fail(world, "service key %u was %s", call->key - 1u,
+             reply->error == HF_OK ? "let in although it is none"
+                                   : "turned away although it is one");
+  if (call->key != 0 && reply->error == HF_E_UNAUTHENTICATED) {
+    world->turned_away++;
+    return;
+  }
+  if (reply->error != HF_OK) {
+    sim_fail(world, "op %llu was acknowledged and is not found: %s",
+             (unsigned long long)request->op_id, hf_error_info(reply->error)->code);
+    return;
+  }
+  struct hf_op *op = hf_op_new();
+  op->owner = request;
+  json_t *json = json_loadb((const char *)reply->body.at, reply->body.size, 0, NULL);
+  sim_read_op(world, json, op);
+  json_decref(json);
+  const struct ledger_entry *entries = hf_op_entries(op, &count);
+  for (size_t i = 0; i < count; i++)
+    says = sim_entry_mix(says, &entries[i]);
+  if (says != request->told)
+    sim_fail(world, "op %llu is found with other entries than it was answered with",
+             (unsigned long long)request->op_id);
+  hf_op_free(op);
+  world->found++;
+}
+
+void sim_follow_look(struct sim_node *node)
+{
+  struct sim_world *world = node->world;
+  char line[64];
+  if (world->finals_count == 0 || world->doors == 0)
+    return;
+  struct sim_request *request =
+    &world->requests[world->finals[sim_rand(world) % world->finals_count]];
+  if (request->error != HF_OK)
+    return;
+  snprintf(line, sizeof line, "GET /v1/ops/%llu", (unsigned long long)request->op_id);
+  struct sim_call *call = sim_door_call(node);
+  call->owner = request;
+  call->told = found;
+  if (sim_chance(world, 400))
+    call->key = 1u + (unsigned)(sim_rand(world) % SIM_KEYS);
+  sim_door_send(call, line, "", NULL, 0);
+}
