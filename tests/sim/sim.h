@@ -510,14 +510,18 @@ void sim_read_view(struct sim_world *world, const struct json_t *reply, struct h
 void sim_read_user(struct sim_world *world, const struct json_t *reply, struct hf_create *create);
 void sim_read_status(struct sim_world *world, const struct json_t *reply, struct hf_peek *peek);
 
-/* sim_follow.c: who reads along, and again. */
+/* sim_follow.c: who reads along. */
 void sim_follow_begin(struct sim_world *world);
 /* The store took it. */
 void sim_follow_commit(struct sim_world *world, const struct ledger_entry *entry);
 bool sim_follow_has_all(const struct sim_world *world);
 void sim_follow_end(struct sim_world *world); /* by now all have all */
 void sim_follow_deinit(struct sim_world *world);
-void sim_follow_look(struct sim_node *node); /* somebody asks for an op that is there */
+/* The entry is one that the store took, in all that a client can see of it. */
+bool sim_follow_is_taken(const struct sim_world *world, const struct ledger_entry *entry);
+
+/* sim_look.c: somebody asks for what is there, with whatever key. */
+void sim_look(struct sim_node *node);
 
 /* sim_random.c: the numbers that nobody can guess are the seed's. */
 void sim_random_seed(uint64_t seed);

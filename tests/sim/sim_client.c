@@ -443,7 +443,7 @@ static void tick(rt_ctx *ctx, struct sim_world *world)
   if (!world->probing && sim_node_of(ctx)->view == NULL && sim_chance(world, 200))
     ask_view(ctx, world);
   if (sim_chance(world, 50))
-    sim_follow_look(sim_node_of(ctx));
+    sim_look(sim_node_of(ctx));
   sim_ask_flush(world);
 }
 

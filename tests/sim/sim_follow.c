@@ -1,7 +1,6 @@
 /* Who reads along: followers of a partition's changes, by a stream or page by page, over whatever
  * node they reach. Each is shown every entry that the store took, once, in order, and none that it
- * has not taken, whatever happens to nodes and connections; and who asks for an op that somebody
- * was told of finds it, and it says what it said. */
+ * has not taken, whatever happens to nodes and connections. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +35,14 @@ static uint64_t shown_mix(const struct ledger_entry *entry)
   return sim_entry_mix(0, &copy);
 }
 
+bool sim_follow_is_taken(const struct sim_world *world, const struct ledger_entry *entry)
+{
+  const struct sim_journal *journal =
+    &world->journals[hf_id_partition(entry->id, world->partition_bits)];
+  const uint64_t seq = hf_id_serial(entry->id, world->partition_bits);
+  return seq > 0 && seq <= journal->count && journal->mixes[seq - 1u] == shown_mix(entry);
+}
+
 void sim_follow_commit(struct sim_world *world, const struct ledger_entry *entry)
 {
   struct sim_journal *journal = &world->journals[hf_id_partition(entry->id, world->partition_bits)];
@@ -51,7 +58,6 @@ void sim_follow_commit(struct sim_world *world, const struct ledger_entry *entry
 static void take_entry(struct sim_follower *follower, const char *text, size_t size)
 {
   struct sim_world *world = follower->world;
-  const struct sim_journal *journal = &world->journals[follower->partition];
   struct ledger_entry entry = {0};
   json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
   sim_read_entry(world, json, &entry);
@@ -60,10 +66,7 @@ static void take_entry(struct sim_follower *follower, const char *text, size_t s
   if (seq != follower->seen + 1u)
     sim_fail(world, "a follower of partition %u was shown entry %llu behind entry %llu",
              follower->partition, (unsigned long long)seq, (unsigned long long)follower->seen);
-  else if (seq > journal->count)
-    sim_fail(world, "a follower of partition %u was shown entry %llu, which is not durable",
-             follower->partition, (unsigned long long)seq);
-  else if (shown_mix(&entry) != journal->mixes[seq - 1u])
+  else if (!sim_follow_is_taken(world, &entry))
     sim_fail(world, "a follower of partition %u was shown another entry %llu than there is",
              follower->partition, (unsigned long long)seq);
   follower->seen = seq;
@@ -231,63 +234,4 @@ void sim_follow_deinit(struct sim_world *world)
   }
   for (unsigned i = 0; i < SIM_PARTITIONS_MAX; i++)
     rt_free(world->journals[i].mixes);
-}
-
-/* ---- ops that somebody was told of ----------------------------------------------------------- */
-
-static void found(struct sim_call *call)
-{
-  struct sim_world *world = call->world;
-  const struct sim_reply *reply = &call->reply;
-  struct sim_request *request = call->owner;
-  size_t count = 0;
-  uint64_t says = 0;
-  if (reply->status == 0 || hf_error_info(reply->error)->retryable)
-    return;
-  if (call->key != 0 &&
-      (reply->error == HF_E_UNAUTHENTICATED) == (call->key_known == SIM_KEY_ADDED))
-    sim_fail(world, "service key %u was %s", call->key - 1u,
-             reply->error == HF_OK ? "let in although it is none"
-                                   : "turned away although it is one");
-  if (call->key != 0 && reply->error == HF_E_UNAUTHENTICATED) {
-    world->turned_away++;
-    return;
-  }
-  if (reply->error != HF_OK) {
-    sim_fail(world, "op %llu was acknowledged and is not found: %s",
-             (unsigned long long)request->op_id, hf_error_info(reply->error)->code);
-    return;
-  }
-  struct hf_op *op = hf_op_new();
-  op->owner = request;
-  json_t *json = json_loadb((const char *)reply->body.at, reply->body.size, 0, NULL);
-  sim_read_op(world, json, op);
-  json_decref(json);
-  const struct ledger_entry *entries = hf_op_entries(op, &count);
-  for (size_t i = 0; i < count; i++)
-    says = sim_entry_mix(says, &entries[i]);
-  if (says != request->told)
-    sim_fail(world, "op %llu is found with other entries than it was answered with",
-             (unsigned long long)request->op_id);
-  hf_op_free(op);
-  world->found++;
-}
-
-void sim_follow_look(struct sim_node *node)
-{
-  struct sim_world *world = node->world;
-  char line[64];
-  if (world->finals_count == 0 || world->doors == 0)
-    return;
-  struct sim_request *request =
-    &world->requests[world->finals[sim_rand(world) % world->finals_count]];
-  if (request->error != HF_OK)
-    return;
-  snprintf(line, sizeof line, "GET /v1/ops/%llu", (unsigned long long)request->op_id);
-  struct sim_call *call = sim_door_call(node);
-  call->owner = request;
-  call->told = found;
-  if (sim_chance(world, 400))
-    call->key = 1u + (unsigned)(sim_rand(world) % SIM_KEYS);
-  sim_door_send(call, line, "", NULL, 0);
 }
