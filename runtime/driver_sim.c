@@ -383,6 +383,13 @@ void driver_sim_crash(struct rt_driver *driver, rt *runtime)
   runtime_free(runtime);
 }
 
+void driver_sim_job_delay(struct rt_driver *driver, uint32_t min_us, uint32_t max_us)
+{
+  struct driver_sim *sim = of(driver);
+  sim->config.job_delay_us_min = min_us;
+  sim->config.job_delay_us_max = max_us;
+}
+
 void driver_sim_refuse(struct rt_driver *driver, enum driver_sim_sends which, uint64_t first,
                        uint64_t count)
 {

@@ -81,6 +81,8 @@ void driver_sim_refuse(struct rt_driver *driver, enum driver_sim_sends which, ui
                        uint64_t count);
 /* All of those have been refused. */
 bool driver_sim_refused(const struct rt_driver *driver, enum driver_sim_sends which);
+/* From now on the answer of a job takes so long. */
+void driver_sim_job_delay(struct rt_driver *driver, uint32_t min_us, uint32_t max_us);
 /* Moves the wall clock (jump) without moving the monotonic one. */
 void driver_sim_wall_jump(struct rt_driver *driver, int64_t by_us);
 /* Seeded stream for the simulation's own choices, apart from the actors' streams. */

@@ -197,7 +197,8 @@ struct sim_node {
   uint64_t folder; /* its id but for the life */
   uint64_t cut_us; /* until then the store does not answer it */
   struct rt_driver *driver;
-  rt *runtime; /* NULL: down */
+  uint32_t job_us_max; /* of its own store, if it has one */
+  rt *runtime;         /* NULL: down */
   struct store_port *port;
   struct hf_setup setup;
   struct store_port shared_port;
@@ -328,7 +329,7 @@ struct sim_world {
   struct sim_ids credited, bounced; /* transfers that the store has as such */
   unsigned views_checked, forwarded, peeks_checked, keys_checked, models_checked, statuses_set;
   uint64_t crashes, crashes_busy; /* the latter: with asks of its clients under way */
-  uint64_t sleeps, leaves, outages, wall_jumps, cuts, silences, held, links_broken;
+  uint64_t sleeps, leaves, outages, slowdowns, wall_jumps, cuts, silences, held, links_broken;
   uint64_t overloaded, loads;
   unsigned conflicts; /* between two bodies under one key, of which neither was final */
   uint64_t trace;     /* of what the store took, and of answers */

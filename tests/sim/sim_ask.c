@@ -41,8 +41,7 @@ static void op_fail(struct hf_op *op, enum hf_error error)
     op->error = error;
 }
 
-/* A reply that says no has a status that fits its code, and says when to come again if that is of
- * any use. */
+/* A reply that says no says when to come again, if that is of any use. */
 static void check_problem(struct sim_world *world, const struct sim_reply *reply)
 {
   const struct hf_error_info *info = hf_error_info(reply->error);

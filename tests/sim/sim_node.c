@@ -9,6 +9,8 @@
 #define LEAVE_US 5000000ull
 #define HARM_ALONE_US 400000u   /* between two harms to a single node */
 #define BEAT_US 300000u         /* of a stream that has nothing to say */
+#define JOB_US_MIN 10u          /* of a single node's store */
+#define SLOW_US_MAX 300000u     /* ... that is slow */
 #define OUTAGE_ALONE_US 500000u /* of its store */
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
@@ -92,11 +94,12 @@ static uint64_t start_wall_us(struct sim_world *world)
 void sim_node_init(struct sim_world *world, unsigned index)
 {
   struct sim_node *node = &world->nodes[index];
+  node->job_us_max = 50u + (uint32_t)(sim_rand(world) % 20000u);
   struct driver_sim_config config = {
     .seed = world->seed + 1000003u * index,
     .start_wall_us = start_wall_us(world),
-    .job_delay_us_min = 10,
-    .job_delay_us_max = 50u + (uint32_t)(sim_rand(world) % 20000u),
+    .job_delay_us_min = JOB_US_MIN,
+    .job_delay_us_max = node->job_us_max,
     .kick_delay_us_max = (uint32_t)(sim_rand(world) % 500u),
     .buggify_percent = 25,
   };
@@ -344,12 +347,30 @@ static void outage(struct sim_world *world, uint64_t within_us)
   sim_harmed(world, world->outage_us);
 }
 
+static void quicken(struct sim_world *world, void *arg)
+{
+  struct sim_node *node = arg;
+  (void)world;
+  driver_sim_job_delay(node->driver, JOB_US_MIN, node->job_us_max);
+}
+
+/* For a while the disk takes its time, and whatever is asked for waits behind. */
+static void slow_down(struct sim_world *world, struct sim_node *node)
+{
+  const uint32_t slow_us = 1000u + (uint32_t)(sim_chaos(world) % SLOW_US_MAX);
+  driver_sim_job_delay(node->driver, slow_us / 2u, slow_us);
+  world->slowdowns++;
+  sim_at(world, world->now_us + sim_chaos(world) % HARM_ALONE_US, quicken, node);
+}
+
 /* A single node: its crashes are drawn by requests, in sim_world.c. */
 static void harm_alone(struct sim_world *world)
 {
-  uint64_t lot = sim_chaos(world) % 8u;
+  uint64_t lot = sim_chaos(world) % 9u;
   if (lot == 0)
     outage(world, OUTAGE_ALONE_US);
+  else if (lot == 8u)
+    slow_down(world, &world->nodes[0]);
   else if (lot < 5u && world->jumps)
     wall_jump(world, 0);
 }

@@ -200,7 +200,8 @@ static void report(const struct sim_world *world)
 {
   printf(
     "seed %llu: nodes %u, loops %u, users %u, requests %u, crashes %llu with work under way %llu, "
-    "sleeps %llu, leaves %llu, outages %llu, clocks set %llu, cuts %llu silent %llu held %llu, "
+    "sleeps %llu, leaves %llu, outages %llu, slow %llu, clocks set %llu, cuts %llu silent %llu "
+    "held %llu, "
     "links %llu broken %llu, commits %llu, faults %llu, views %u, elsewhere %u, statuses %u, "
     "peeks %u, keys %u, models %u, cap %u, loads %llu, overloaded %llu, by the door %llu unheard "
     "%llu pauses %llu, followed %llu, found %llu, turned "
@@ -209,13 +210,13 @@ static void report(const struct sim_world *world)
     world->requests_count, (unsigned long long)world->crashes,
     (unsigned long long)world->crashes_busy, (unsigned long long)world->sleeps,
     (unsigned long long)world->leaves, (unsigned long long)world->outages,
-    (unsigned long long)world->wall_jumps, (unsigned long long)world->cuts,
-    (unsigned long long)world->silences, (unsigned long long)world->held,
-    (unsigned long long)world->links_opened, (unsigned long long)world->links_broken,
-    (unsigned long long)world->store.commits, (unsigned long long)world->store.injected,
-    world->views_checked, world->forwarded, world->statuses_set, world->peeks_checked,
-    world->keys_checked, world->models_checked, world->live_actors_max,
-    (unsigned long long)world->loads, (unsigned long long)world->overloaded,
+    (unsigned long long)world->slowdowns, (unsigned long long)world->wall_jumps,
+    (unsigned long long)world->cuts, (unsigned long long)world->silences,
+    (unsigned long long)world->held, (unsigned long long)world->links_opened,
+    (unsigned long long)world->links_broken, (unsigned long long)world->store.commits,
+    (unsigned long long)world->store.injected, world->views_checked, world->forwarded,
+    world->statuses_set, world->peeks_checked, world->keys_checked, world->models_checked,
+    world->live_actors_max, (unsigned long long)world->loads, (unsigned long long)world->overloaded,
     (unsigned long long)world->served, (unsigned long long)world->unheard,
     (unsigned long long)world->pauses, (unsigned long long)world->followed,
     (unsigned long long)world->found, (unsigned long long)world->turned_away,
