@@ -154,6 +154,16 @@ static void put_histogram(const struct writer *out, const struct rt_metric *metr
   put(out, "%s_count%s%s%s %" PRIu64 "\n", metric->name, open, metric->labels, close, count);
 }
 
+static void put_scalar(const struct writer *out, const struct rt_metric *metric, uint64_t value)
+{
+  if (metric->labels[0] != '\0') {
+    put(out, "%s{%s}", metric->name, metric->labels);
+  } else {
+    put(out, "%s", metric->name);
+  }
+  put_value(out, metric, value);
+}
+
 static void put_series(const struct writer *out, const struct metrics *metrics, unsigned id,
                        struct metric_cell *const *loops, unsigned loops_count)
 {
@@ -164,14 +174,9 @@ static void put_series(const struct writer *out, const struct metrics *metrics, 
   }
   if (metric->type == RT_HISTOGRAM) {
     put_histogram(out, metric, cells);
-    return;
-  }
-  if (metric->labels[0] != '\0') {
-    put(out, "%s{%s}", metric->name, metric->labels);
   } else {
-    put(out, "%s", metric->name);
+    put_scalar(out, metric, cells[0]);
   }
-  put_value(out, metric, cells[0]);
 }
 
 void metrics_write(const struct metrics *metrics, struct metric_cell *const *loops,
@@ -195,4 +200,14 @@ void metrics_write(const struct metrics *metrics, struct metric_cell *const *loo
       }
     }
   }
+}
+
+void rt_metric_write(const struct rt_metric *metric, int64_t value,
+                     void (*sink)(void *arg, const char *text, size_t size), void *arg)
+{
+  const struct writer out = {.sink = sink, .arg = arg};
+  CHECK(is_sound(metric));
+  CHECK(metric->type != RT_HISTOGRAM);
+  put_help(&out, metric);
+  put_scalar(&out, metric, (uint64_t)value);
 }

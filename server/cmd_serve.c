@@ -37,6 +37,7 @@ struct serve {
   struct front *front;
   struct front_config front_config;
   struct prover *prover; /* NULL: there is nothing to prove with */
+  struct seal_watch seals;
   char host[256], admin_host[256];
   char *origins_text;
   const char *origins[ORIGINS_MAX];
@@ -90,6 +91,12 @@ static void on_front_log(void *arg, int level, const char *json)
   memcpy(fields, json + 1, size - 2u);
   fields[size - 2u] = '\0';
   log_fields(mine, "http", "request", fields);
+}
+
+static void on_metrics(void *arg, void (*sink)(void *to, const char *text, size_t size), void *to)
+{
+  const struct serve *serve = arg;
+  seal_watch_write(&serve->seals, sink, to);
 }
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -186,6 +193,8 @@ static bool configure_front(struct serve *serve)
   config->metric_base = HF_METRIC_COUNT;
   config->log_level = log_wants(LOG_DEBUG) ? FRONT_LOG_DEBUG : FRONT_LOG_INFO;
   config->log = on_front_log;
+  config->metrics = on_metrics;
+  config->metrics_arg = serve;
   config->failed = on_failure;
   config->failed_arg = serve;
   split_origins(serve);
@@ -290,7 +299,7 @@ static int run(struct serve *serve, const char *first_key)
   }
   if (wait_listening(serve, &set, &number)) {
     bool failed;
-    struct seal_thread *sealer = seal_thread_start(&serve->options, &failed);
+    struct seal_thread *sealer = seal_thread_start(&serve->options, &serve->seals, &failed);
     code = failed ? EXIT_STORE : EXIT_DONE;
     if (number == 0 && !failed) {
       say_started(serve, first_key);

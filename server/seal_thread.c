@@ -1,7 +1,7 @@
 /* seal_thread.c - see the header.
  *
  * Happy path: sleeps until the next seal is due, opens a read-only engine, makes it, closes.
- * Ways to fail: the store or the folder cannot be used (a warning; the next time).
+ * Ways to fail: the store or the folder cannot be used (a warning and a count; the next time).
  * Invariants: one seal at a time; stop ends a sleep at once and a seal within a page of entries. */
 #include "server/seal_thread.h"
 
@@ -21,8 +21,15 @@
 
 #define REST_PERCENT 300u /* a quarter of a core */
 
+const struct rt_metric seal_metrics[SEAL_METRIC_COUNT] = {
+#define X(NAME, name, type, unit, help) [SEAL_M_##NAME] = {name, help, "", type, NULL, 0, unit},
+  SEAL_METRICS(X)
+#undef X
+};
+
 struct seal_thread {
   const struct options *options;
+  struct seal_watch *watch;
   struct seal_folder folder;
   pthread_t thread;
   pthread_mutex_t lock; /* of nothing but the condition */
@@ -30,8 +37,35 @@ struct seal_thread {
   atomic_bool stop; /* set by stop, read by the sealer between pages */
 };
 
-static void warn(const char *why)
+static int64_t monotonic_us(void)
 {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void seal_watch_write(const struct seal_watch *watch,
+                      void (*sink)(void *arg, const char *text, size_t size), void *arg)
+{
+  int64_t since_us = atomic_load_explicit(&watch->since_us, memory_order_relaxed);
+  const int64_t values[SEAL_METRIC_COUNT] = {
+    [SEAL_M_MADE] = (int64_t)atomic_load_explicit(&watch->made, memory_order_relaxed),
+    [SEAL_M_FAILED] = (int64_t)atomic_load_explicit(&watch->failed, memory_order_relaxed),
+    [SEAL_M_AGE] = since_us == 0 ? 0 : monotonic_us() - since_us};
+  for (unsigned i = 0; i < SEAL_METRIC_COUNT; i++)
+    rt_metric_write(&seal_metrics[i], values[i], sink, arg);
+}
+
+static void made(struct seal_thread *thread)
+{
+  atomic_fetch_add_explicit(&thread->watch->made, 1, memory_order_relaxed);
+  atomic_store_explicit(&thread->watch->since_us, monotonic_us(), memory_order_relaxed);
+  log_line(LOG_INFO, "seal", "sealed");
+}
+
+static void failed(struct seal_thread *thread, const char *why)
+{
+  atomic_fetch_add_explicit(&thread->watch->failed, 1, memory_order_relaxed);
   log_line(LOG_WARNING, "seal", why);
 }
 
@@ -40,7 +74,7 @@ static void seal_once(struct seal_thread *thread)
   char why[SEAL_WHY_MAX] = "";
   struct store_engine *engine = cli_open_store(thread->options, true);
   if (engine == NULL) {
-    warn("the store cannot be opened for sealing");
+    failed(thread, "the store cannot be opened for sealing");
     return;
   }
   struct sealer sealer = {.engine = engine,
@@ -48,9 +82,9 @@ static void seal_once(struct seal_thread *thread)
                           .rest_percent = REST_PERCENT,
                           .stop = &thread->stop};
   if (sealer_run(&sealer, why))
-    log_line(LOG_INFO, "seal", "sealed");
+    made(thread);
   else if (!atomic_load(&thread->stop))
-    warn(why);
+    failed(thread, why);
   engine->ops->close(engine);
 }
 
@@ -94,7 +128,8 @@ static bool begin(struct seal_thread *thread)
   return started;
 }
 
-struct seal_thread *seal_thread_start(const struct options *options, bool *ret_failed)
+struct seal_thread *seal_thread_start(const struct options *options, struct seal_watch *watch,
+                                      bool *ret_failed)
 {
   char path[SEAL_PATH_MAX + 1u], why[SEAL_WHY_MAX] = "";
   *ret_failed = false;
@@ -102,8 +137,10 @@ struct seal_thread *seal_thread_start(const struct options *options, bool *ret_f
     return NULL;
   struct seal_thread *thread = rt_alloc(sizeof *thread);
   thread->options = options;
+  thread->watch = watch;
   seal_folder_of(options, path, sizeof path);
   bool opened = seal_folder_open(&thread->folder, path, true, why);
+  atomic_store_explicit(&watch->since_us, monotonic_us(), memory_order_relaxed);
   if (opened && begin(thread))
     return thread;
   if (opened)

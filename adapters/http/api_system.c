@@ -76,6 +76,9 @@ void api_metrics_get(struct api_call *call)
   struct hf_bytes *text = &call->loop->text; /* the query was read: nothing points there now */
   hf_bytes_clear(text);
   rt_metrics_write(rt_of(call->loop->ctx), add_text, text);
+  const struct front_config *config = &call->loop->front->config;
+  if (config->metrics != NULL)
+    config->metrics(config->metrics_arg, add_text, text);
   http_add_header(call->exchange, "Cache-Control", "no-store");
   http_reply(api_take_exchange(call), 200, "text/plain; version=0.0.4; charset=utf-8", text->at,
              text->size);

@@ -65,6 +65,10 @@ struct front_config { /* what it points to outlives the front door */
   int log_level;        /* enum front_log_level: below it nothing is built */
   void (*log)(void *arg, int level, const char *json); /* one line, any loop; may be NULL */
   void *log_arg;
+  /* Adds to /metrics what the process counts beside its loops, by rt_metric_write. Any loop; may be
+   * NULL. */
+  void (*metrics)(void *arg, void (*sink)(void *to, const char *text, size_t size), void *to);
+  void *metrics_arg;
   /* A listener of a later loop could not be made: the process should end. Any loop; may be NULL. */
   void (*failed)(void *arg, const char *what);
   void *failed_arg;

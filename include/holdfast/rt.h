@@ -222,6 +222,10 @@ void rt_observe(rt_ctx *ctx, unsigned metric, uint64_t value);
 /* Prometheus text of all metrics, the runtime's own (rt_*) included; calls `sink` with pieces. */
 void rt_metrics_write(const rt *runtime, void (*sink)(void *arg, const char *text, size_t size),
                       void *arg);
+/* The same for a counter or gauge without cells: what no loop counts, say a thread beside them. Its
+ * `value` is in the cell's unit; no other series has its name. */
+void rt_metric_write(const struct rt_metric *metric, int64_t value,
+                     void (*sink)(void *arg, const char *text, size_t size), void *arg);
 /* One series' sum over loops (histograms: the count). For tests and the dashboard. */
 uint64_t rt_metric_sum(const rt *runtime, unsigned metric);
 

@@ -50,6 +50,14 @@ function prove(data, file, ...what) {
   return JSON.parse(done.out);
 }
 
+// Of /metrics: what stands behind the name.
+async function metric(server, name) {
+  const { text } = await request(server, 'GET', '/metrics', { key: null });
+  const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+  assert.ok(line, `${name}: ${text}`);
+  return Number(line.slice(name.length));
+}
+
 // An old copy of the database; a log of the newer one has no place beside it.
 function putBack(data, copy) {
   for (const name of fs.readdirSync(data))
@@ -240,11 +248,17 @@ test('a server that has no seal of one number any more makes none, and says so',
   const folder = path.join(data, 'seals');
   const server = await start(data, ['--seal-every-s', '1']);
   await until('the next seal', () => fs.existsSync(path.join(folder, SEALS[1])));
+  await until('its count', async () => await metric(server, 'holdfast_seals_made_total') > 0);
+  assert.strictEqual(await metric(server, 'holdfast_seals_failed_total'), 0);
   await post(server, '/v1/ops', { type: 'grant', user_id: users[0], asset: 'RJV', amount: '1' });
   fs.renameSync(path.join(folder, SEALS[0]), path.join(data, SEALS[0]));
   await until('the warning', () => /seal 1 is missing/.test(server.log()));
   const before = fs.readdirSync(folder).filter((name) => name.endsWith('.seal'));
   await until('another one', () => server.log().match(/seal 1 is missing/g).length > 1);
+  assert.ok(await metric(server, 'holdfast_seals_failed_total') > 1);
+  const age = await metric(server, 'holdfast_seal_age_seconds');
+  assert.ok(age > 0);
+  await until('it grows', async () => await metric(server, 'holdfast_seal_age_seconds') > age);
   assert.deepStrictEqual(fs.readdirSync(folder).filter((name) => name.endsWith('.seal')), before);
   fs.renameSync(path.join(data, SEALS[0]), path.join(folder, SEALS[0]));
   const more = path.join(folder, `${before.length + 2}.seal`.padStart(13, '0'));
@@ -256,7 +270,10 @@ test('a server that has no seal of one number any more makes none, and says so',
 
 test('a server that was too short for a seal leaves no key behind', async () => {
   const data = temporaryFolder();
-  await stop(await start(data));
+  const server = await start(data);
+  const age = await metric(server, 'holdfast_seal_age_seconds');
+  await stop(server);
+  assert.ok(age > 0, 'it waited for the first one');
   assert.deepStrictEqual(fs.readdirSync(path.join(data, 'seals')), ['lock']);
   assert.strictEqual(ledger(data, 'verify').code, 0);
   fs.rmSync(data, { recursive: true });

@@ -19,6 +19,7 @@
 #include "adapters/http/front_metrics.h"
 #include "runtime/own.h"
 #include "server/options.h"
+#include "server/seal_thread.h"
 #include "tests/unit/doc_table.h"
 
 /* ---- metrics --------------------------------------------------------------------------------- */
@@ -134,6 +135,12 @@ static void test_metrics_when_of_the_front_door_then_the_page_has_them(void **st
 {
   (void)state;
   metrics_check(front_metrics, FRONT_METRIC_COUNT, "http");
+}
+
+static void test_metrics_when_of_the_sealer_then_the_page_has_them(void **state)
+{
+  (void)state;
+  metrics_check(seal_metrics, SEAL_METRIC_COUNT, "seals");
 }
 
 static void test_metrics_when_of_the_runtime_then_the_page_has_them(void **state)
@@ -318,6 +325,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_metrics_when_of_the_actors_then_the_page_has_them),
     cmocka_unit_test(test_metrics_when_of_the_front_door_then_the_page_has_them),
+    cmocka_unit_test(test_metrics_when_of_the_sealer_then_the_page_has_them),
     cmocka_unit_test(test_metrics_when_of_the_runtime_then_the_page_has_them),
     cmocka_unit_test(test_options_when_rendered_then_the_page_has_them),
     cmocka_unit_test(test_requirements_when_a_test_is_named_then_it_exists),

@@ -97,6 +97,23 @@ static void test_text_when_series_share_a_name_then_they_stand_under_one_help(vo
   metrics_deinit(&metrics);
 }
 
+static void test_text_when_no_loop_counts_it_then_it_is_written_alike(void **state)
+{
+  static const struct rt_metric age = {
+    .name = "app_age_seconds", .help = "Age.", .labels = "", .type = RT_GAUGE, .unit = 1e-6};
+  static struct text text;
+  (void)state;
+  text.size = 0;
+  rt_metric_write(&table[0], 5, append, &text);
+  rt_metric_write(&age, 1500000, append, &text);
+  assert_string_equal(text.bytes, "# HELP app_ops_total Ops.\n"
+                                  "# TYPE app_ops_total counter\n"
+                                  "app_ops_total{kind=\"a\"} 5\n"
+                                  "# HELP app_age_seconds Age.\n"
+                                  "# TYPE app_age_seconds gauge\n"
+                                  "app_age_seconds 1.5\n");
+}
+
 /* ---- the whole text of a runtime ------------------------------------------------------------- */
 
 static rt_status handle(rt_ctx *ctx, void *state, const rt_env *env)
@@ -189,6 +206,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_text_when_series_share_a_name_then_they_stand_under_one_help),
+    cmocka_unit_test(test_text_when_no_loop_counts_it_then_it_is_written_alike),
     cmocka_unit_test(test_text_when_a_runtime_ran_then_it_is_well_formed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
