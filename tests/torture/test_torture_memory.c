@@ -1,8 +1,10 @@
 /* Memory runs out in a session of the SQLite engine. A child process is killed at the n-th
  * allocation of SQLite, another one is told at its n-th that there is no memory, a third one may
  * not grow by more than n pages and ends at the first CHECK of rt_alloc. The file is whole after it
- * and has what the child said was done. n goes through the session in even steps, which HF_SEED
- * moves.
+ * and has what the child said was done. In a test run n goes through the session in 40 even steps,
+ * which HF_SEED moves; HF_TORTURE=all, as `./dev torture` has it, takes each of the allocations,
+ * while the pages still go by steps. Which allocation is the n-th differs a little from child to
+ * child: there are threads.
  * ctest: timeout=600 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +28,8 @@
 
 #define REPORTS 3 /* the child's end of the pipe */
 #define STEPS 40u
-#define PAGES_MAX 6000u /* stacks of threads are most of it */
+#define TELL_EVERY 1000u /* steps of the whole run */
+#define PAGES_MAX 6000u  /* stacks of threads are most of it */
 
 enum manner { WHOLE, KILLED, REFUSED, CONFINED };
 
@@ -164,6 +167,19 @@ static uint64_t seed_of_run(void)
   return text != NULL ? strtoull(text, NULL, 10) : 1u;
 }
 
+/* Between two allocations that are tried, of so many. */
+static uint64_t step_of(uint64_t total)
+{
+  const char *which = getenv("HF_TORTURE");
+  return which != NULL && strcmp(which, "all") == 0 ? 1u : total / STEPS;
+}
+
+static void tell_progress(uint64_t step, uint64_t number, uint64_t total)
+{
+  if (step == 1u && number % TELL_EVERY == 0)
+    print_message("%llu of %llu\n", (unsigned long long)number, (unsigned long long)total);
+}
+
 static uint64_t whole_session(void)
 {
   int status = 0;
@@ -176,7 +192,7 @@ static uint64_t whole_session(void)
 
 static void test_session_when_killed_at_the_nth_allocation_then_the_file_is_whole(void **state)
 {
-  uint64_t total = whole_session(), step = total / STEPS;
+  uint64_t total = whole_session(), step = step_of(total);
   unsigned killed = 0;
   (void)state;
   for (uint64_t number = 1u + seed_of_run() % step; number < total; number += step) {
@@ -184,6 +200,7 @@ static void test_session_when_killed_at_the_nth_allocation_then_the_file_is_whol
     struct report report = run(KILLED, number, &status);
     assert_true((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) || report.ended != 0);
     killed += report.ended == 0;
+    tell_progress(step, number, total);
   }
   assert_true(killed >= STEPS / 2u);
 }
@@ -193,7 +210,7 @@ static void test_session_when_killed_at_the_nth_allocation_then_the_file_is_whol
 static void test_session_when_the_nth_allocation_fails_then_it_goes_on_or_the_file_is_whole(
   void **state)
 {
-  uint64_t total = whole_session(), step = total / STEPS;
+  uint64_t total = whole_session(), step = step_of(total);
   unsigned ended = 0, aborted = 0;
   (void)state;
   for (uint64_t number = 1u + seed_of_run() % step; number < total; number += step) {
@@ -206,6 +223,7 @@ static void test_session_when_the_nth_allocation_fails_then_it_goes_on_or_the_fi
                report.commits);
     ended += end;
     aborted += check;
+    tell_progress(step, number, total);
   }
   print_message("%u went on, %u ended by a CHECK\n", ended, aborted);
   assert_true(ended > aborted);
