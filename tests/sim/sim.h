@@ -103,7 +103,7 @@ struct sim_request { /* one idempotency key, from its first send to its final ou
   hf_id taken;                /* op that the store has under its key */
   struct hf_op *twin;         /* in flight beside `op`, with the other body */
   struct sim_node *twin_node;
-  bool by_actor; /* it was sent to an actor at least once, not only to the front door */
+  bool by_actor, by_door; /* it was sent to an actor, to the front door, at least once */
   unsigned sends, answers;
   uint64_t asked_us; /* when it was sent first */
   /* what the store took under its key, as the world saw it */
@@ -129,12 +129,14 @@ struct sim_record { /* what the store took of a user, in the order in which it d
   uint8_t kind;     /* enum sim_record_kind */
   uint8_t status;   /* of the user from now on: SIM_STATUS */
   uint8_t entries;
-  uint16_t error;   /* SIM_REFUSED */
-  uint32_t request; /* its number; SIM_NOBODY: the server's own */
-  uint64_t version; /* of the user before it */
-  uint64_t judged;  /* SIM_REFUSED: the version that it says it was judged on */
+  bool by_actor, by_door; /* of its request: how it had been sent by then */
+  uint16_t error;         /* SIM_REFUSED */
+  uint32_t request;       /* its number; SIM_NOBODY: the server's own */
+  uint64_t version;       /* of the user before it */
+  uint64_t judged;        /* SIM_REFUSED: the version that it says it was judged on */
   int64_t recorded_us;
-  uint64_t at_us; /* the world's */
+  uint64_t at_us;    /* the world's */
+  uint64_t known_us; /* when somebody was told, or shown what is only since it; 0: nobody was */
 };
 #define SIM_NOBODY UINT32_MAX
 
@@ -225,8 +227,11 @@ struct sim_reply {
   struct hf_bytes body;
 };
 
-struct sim_journal { /* of a partition: what can be seen of each entry, in its order */
-  uint64_t *mixes;
+struct sim_journal { /* of a partition, in its order */
+  struct sim_taken {
+    uint64_t mix;     /* of what can be seen of an entry */
+    uint32_t request; /* SIM_NOBODY: the server's own */
+  } * taken;
   size_t count, room;
 };
 
@@ -237,7 +242,7 @@ struct sim_call { /* an HTTP request of a client */
   unsigned loop;
   unsigned holds;      /* events that have it, and the exchange */
   bool over;           /* its client was told, or has hung up */
-  uint64_t timeout_us; /* op_timeout_us while it is served */
+  uint64_t timeout_us; /* op_timeout_us from when it is served until the next one is */
   unsigned key;        /* 1 + number of the service key that it has; 0: the environment's */
   unsigned key_known;  /* enum sim_key_state, to the loop that was asked, when it was */
   struct http_exchange *exchange; /* at the server */
@@ -304,6 +309,7 @@ struct sim_world {
   struct sim_asking *askings;  /* that are out, by the front door */
   struct sim_asking *gathered; /* that more ops may join in this turn */
   uint64_t calls, served, unheard, pauses, followed, found, turned_away;
+  unsigned kinds_found; /* of what is looked for: a bit each */
   struct sim_follower *followers[SIM_FOLLOWERS];
   unsigned followers_count;
   struct sim_journal journals[SIM_PARTITIONS_MAX];
@@ -389,6 +395,8 @@ bool sim_log_credited(const struct sim_world *world, hf_id transfer);
 bool sim_log_bounced(const struct sim_world *world, const struct sim_request *request);
 /* What an entry says, into one number: answers and the journal have to say the same. */
 uint64_t sim_entry_mix(uint64_t mixed, const struct ledger_entry *entry);
+/* Somebody knows of the first `count` records of the user. */
+void sim_log_known(struct sim_world *world, struct sim_user *user, size_t count);
 /* Some client was told that the request is applied, or refused. */
 void sim_log_shown(struct sim_world *world, const struct sim_request *request);
 /* The status that a user has after the first `count` records. */
@@ -461,6 +469,7 @@ void sim_beside_answered(struct sim_world *world, const struct hf_op *op);
 void sim_beside_commit(struct sim_world *world, const struct store_unit *unit);
 void sim_beside_check(struct sim_world *world);
 /* sim_trace.c: contents, of which equal runs must have equal ones. */
+void sim_trace(struct sim_world *world, uint64_t value);
 void sim_trace_commit(struct sim_world *world, const struct store_request *request);
 void sim_trace_answer(struct sim_world *world, unsigned op, const void *answer);
 /* sim_body.c: what a request says, by the number of its body. */
@@ -494,7 +503,7 @@ void sim_door_replied(struct sim_call *call, struct sim_reply *reply);
 void sim_door_streamed(struct sim_call *call, const void *text, size_t size);
 void sim_door_lost(struct sim_call *call);
 void sim_door_judged(struct sim_call *call); /* that a handler looks at it now */
-void sim_reply_free(struct sim_reply *reply);
+void sim_reply_deinit(struct sim_reply *reply);
 
 /* sim_ask.c: questions to actors that go by the front door. */
 /* False: this one does not. left_us: until its deadline; 0: as the server likes. */
@@ -507,6 +516,8 @@ struct json_t;
 void sim_read_op(struct sim_world *world, const struct json_t *reply, struct hf_op *op);
 void sim_read_entry(struct sim_world *world, const struct json_t *object,
                     struct ledger_entry *entry);
+/* {"reason":..,"metadata":..} as it was sent; NULL: neither. free it. */
+char *sim_read_metadata(const struct json_t *entry);
 void sim_read_view(struct sim_world *world, const struct json_t *reply, struct hf_view *view);
 void sim_read_user(struct sim_world *world, const struct json_t *reply, struct hf_create *create);
 void sim_read_status(struct sim_world *world, const struct json_t *reply, struct hf_peek *peek);
@@ -518,11 +529,13 @@ void sim_follow_commit(struct sim_world *world, const struct ledger_entry *entry
 bool sim_follow_has_all(const struct sim_world *world);
 void sim_follow_end(struct sim_world *world); /* by now all have all */
 void sim_follow_deinit(struct sim_world *world);
-/* The entry is one that the store took, in all that a client can see of it. */
-bool sim_follow_is_taken(const struct sim_world *world, const struct ledger_entry *entry);
+/* Reads an entry. True: it is one that the store took, in all that a client can see of it. */
+bool sim_follow_read(struct sim_world *world, const struct json_t *object,
+                     struct ledger_entry *ret_entry);
 
 /* sim_look.c: somebody asks for what is there, with whatever key. */
 void sim_look(struct sim_node *node);
+bool sim_look_has_found(const struct sim_world *world);
 
 /* sim_random.c: the numbers that nobody can guess are the seed's. */
 void sim_random_seed(uint64_t seed);

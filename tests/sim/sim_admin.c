@@ -153,8 +153,7 @@ static void status_set(struct sim_world *world, struct sim_user *user)
     if (record->kind != SIM_STATUS || record->status != user->peek_status ||
         record->at_us < user->peek_us)
       continue;
-    if (user->records_shown <= i)
-      user->records_shown = i + 1u;
+    sim_log_known(world, user, i + 1u);
     return;
   }
   sim_fail(world, "the status of user %llu was acknowledged and is not durable",
@@ -175,8 +174,7 @@ static void status_shown(struct sim_world *world, struct sim_user *user, const s
              (unsigned long long)user->peek_version);
   for (size_t i = user->peek_floor; i <= user->records_count; i++)
     if (version_after(user, i) == peek->version && sim_log_status(user, i) == peek->status) {
-      if (user->records_shown < i)
-        user->records_shown = i;
+      sim_log_known(world, user, i);
       if (user->shown < peek->version)
         user->shown = peek->version;
       world->peeks_checked++;
@@ -351,11 +349,11 @@ bool sim_admin_tick(rt_ctx *ctx, struct sim_world *world)
 {
   if (catalog_of(ctx) == NULL)
     return false;
-  if (world->assets_created < SIM_ASSETS) {
-    if (world->change == NULL)
-      make_asset(ctx, world);
+  const bool more = world->assets_created < SIM_ASSETS && world->change == NULL;
+  if (more && (world->assets_created == 0 || (!world->healing && sim_chance(world, 5))))
+    make_asset(ctx, world); /* the later ones while there is work, and harm */
+  if (world->assets_created == 0)
     return false;
-  }
   if (!make_users(ctx, world))
     return false;
   if (!world->healing && sim_chance(world, world->closing))

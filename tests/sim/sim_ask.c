@@ -11,6 +11,8 @@
 #include "tests/sim/sim.h"
 
 #define ITEMS_MAX 6u
+#define PAD 12000u
+#define PADDED 100u  /* per thousand batches */
 #define HURRIED 500u /* per thousand asks: the server gets as little time as an actor would */
 /* An amount as text has 38 digits at the most: what is larger can be asked of actors only. */
 #define DIGITS_MAX ((sim_amount)((sim_uamount)10000000000000000000u * 10000000000000000000u - 1u))
@@ -50,9 +52,10 @@ static void check_problem(struct sim_world *world, const struct sim_reply *reply
              info->retryable ? "without" : "with");
 }
 
+/* What is remembered with the key: all that is no use to try again, but a conflict with that. */
 static bool is_refusal(enum hf_error error)
 {
-  return error >= HF_E_ASSET_NOT_FOUND && error <= HF_E_CROSS_USER_ATOMIC;
+  return !hf_error_info(error)->retryable && error != HF_E_IDEMPOTENCY_CONFLICT;
 }
 
 static void read_item(struct sim_world *world, const json_t *item, struct hf_op *op)
@@ -222,12 +225,21 @@ static void send_one(struct sim_asking *asking, const struct hf_op *op)
   hf_bytes_deinit(&body);
 }
 
+static void body_pad(struct hf_bytes *body)
+{
+  static const char blank[] = "                ";
+  while (body->size < PAD)
+    hf_bytes_put(body, blank, sizeof blank - 1u);
+}
+
 static void send_batch(struct sim_asking *asking, bool atomic)
 {
   struct hf_bytes body = {0};
   char key[SIM_TEXT_MAX];
   const char *comma = "{\"ops\":[";
   asking->batch = true;
+  if (sim_chance(asking->call->world, PADDED)) /* so large that who asks is looked at first */
+    body_pad(&body);
   for (unsigned i = 0; i < asking->count; i++)
     for (const struct hf_op *op = asking->asked[i]; op != NULL; op = op->group_next) {
       hf_bytes_put(&body, comma, strlen(comma));

@@ -146,10 +146,14 @@ bool sim_ask(rt_ctx *ctx, rt_id to, uint16_t op, void *payload, uint64_t deadlin
 {
   struct sim_node *node = sim_node_of(ctx);
   struct sim_world *world = node->world;
-  if (sim_ask_door(node, op, payload, deadline_us == 0 ? 0 : deadline_us - rt_now_us(ctx)))
+  struct sim_request *request = op == HF_SUBMIT ? ((struct hf_op *)payload)->owner : NULL;
+  if (sim_ask_door(node, op, payload, deadline_us == 0 ? 0 : deadline_us - rt_now_us(ctx))) {
+    if (request != NULL)
+      request->by_door = true;
     return true;
-  if (op == HF_SUBMIT)
-    ((struct sim_request *)((struct hf_op *)payload)->owner)->by_actor = true;
+  }
+  if (request != NULL)
+    request->by_actor = true;
   world->forwarded += !cluster_has(ctx, rt_id_shard(to));
   rt_status status = cluster_ask(ctx, to, op, payload, deadline_us, hf_corr(payload));
   if (status == RT_FAIL)

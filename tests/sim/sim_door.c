@@ -1,14 +1,19 @@
-/* Clients of the front door: a request is on its way, is at a server, its reply is on its way back;
- * or nobody hears of it: the node went down, the client lost patience, the reply got lost. Who sent
- * it is told once, and the server may go on with it after that. */
+/* Clients of the front door: a request is on its way, is at a server, its reply is on its way back.
+ * Ways to fail: nobody hears of it, because the node went down, the client lost patience or the
+ * reply got lost. The server may go on with it after that.
+ * Invariants: who sent it is told once, or has hung up; a call lives while an event or an exchange
+ * has it, each of which counts in `holds`. */
 #include <string.h>
 
 #include "holdfast/check.h"
 #include "tests/sim/sim.h"
 
 #define AWAY_US 2000u        /* there, or back, at the most */
+#define LATE_US 3000000u     /* there, of those that come late */
+#define LATE 20u             /* per thousand requests */
 #define ASLEEP_US 20000u     /* until a stopped node is looked at again */
 #define PATIENCE_US 1500000u /* of those who have not much */
+#define TIMEOUT_US 10000000u /* that a server gives an ask */
 #define IMPATIENT 60u        /* per thousand clients */
 #define LOST 15u             /* per thousand replies */
 
@@ -18,7 +23,7 @@ static void call_release(struct sim_call *call)
   if (--call->holds > 0)
     return;
   hf_bytes_deinit(&call->text);
-  sim_reply_free(&call->reply);
+  sim_reply_deinit(&call->reply);
   rt_free(call);
 }
 
@@ -30,7 +35,7 @@ static void call_at(struct sim_call *call, uint64_t after_us,
   sim_at(call->world, call->world->now_us + after_us, run, call);
 }
 
-void sim_reply_free(struct sim_reply *reply)
+void sim_reply_deinit(struct sim_reply *reply)
 {
   hf_bytes_deinit(&reply->body);
 }
@@ -80,7 +85,8 @@ void sim_door_replied(struct sim_call *call, struct sim_reply *reply)
   struct sim_world *world = call->world;
   call->reply = *reply;
   *reply = (struct sim_reply){0};
-  call_at(call, sim_chaos(world) % AWAY_US, sim_strikes(world, LOST) ? fall_silent : deliver);
+  const bool lost = !world->healing && sim_strikes(world, LOST);
+  call_at(call, sim_chaos(world) % AWAY_US, lost ? fall_silent : deliver);
   call->exchange = NULL;
   call_release(call);
 }
@@ -116,7 +122,6 @@ static void arrive(struct sim_world *world, void *arg)
 {
   struct sim_call *call = arg;
   struct sim_node *node = call->node;
-  const uint64_t timeout_us = node->setup.op_timeout_us;
   if (node->state == SIM_ASLEEP && node->life == call->life) {
     call_at(call, ASLEEP_US, arrive);
     call_release(call);
@@ -134,7 +139,6 @@ static void arrive(struct sim_world *world, void *arg)
     node->setup.op_timeout_us = call->timeout_us;
     world->served++;
     sim_http_serve(exchange);
-    node->setup.op_timeout_us = timeout_us;
   }
   call_release(call);
 }
@@ -147,7 +151,7 @@ struct sim_call *sim_door_call(struct sim_node *node)
   call->node = node;
   call->life = node->life;
   call->loop = (unsigned)(sim_chaos(world) % world->loops);
-  call->timeout_us = node->setup.op_timeout_us;
+  call->timeout_us = TIMEOUT_US;
   return call;
 }
 
@@ -169,8 +173,9 @@ void sim_door_send(struct sim_call *call, const char *line, const char *fields, 
   hf_bytes_put(&call->text, head, (size_t)length);
   hf_bytes_put(&call->text, "\r\n", 2);
   hf_bytes_put(&call->text, body, size);
-  call_at(call, sim_chaos(world) % AWAY_US, arrive);
-  if (call->streamed == NULL && sim_strikes(world, IMPATIENT))
+  const bool late = !world->healing && sim_strikes(world, LATE);
+  call_at(call, sim_chaos(world) % (late ? LATE_US : AWAY_US), arrive);
+  if (call->streamed == NULL && !world->healing && sim_strikes(world, IMPATIENT))
     call_at(call, sim_chaos(world) % PATIENCE_US, fall_silent);
 }
 

@@ -98,7 +98,7 @@ void sim_request_draw(struct sim_world *world, struct sim_request *request)
   request->user = sim_user_any(world);
   request->payee = (unsigned)(sim_rand(world) % world->users_count);
   request->type = types[sim_rand(world) % sizeof types];
-  request->asset = (uint16_t)(1u + sim_rand(world) % SIM_ASSETS);
+  request->asset = (uint16_t)(1u + sim_rand(world) % world->assets_created);
   request->amount = 1 + (sim_amount)(sim_rand(world) % AMOUNT_MAX);
   request->final_capture = sim_chance(world, 700);
   if (request->type == LEDGER_T_ADJUST && sim_chance(world, 500))

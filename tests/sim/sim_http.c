@@ -1,6 +1,12 @@
 /* http.h without sockets: what the front door's handlers see of the transport. A request's text is
  * parsed as on a connection, each has a connection of its own; replies go to who asked
- * (sim_door.c), who may be gone by then. */
+ * (sim_door.c).
+ *
+ * Ways to fail: the client is gone, or the handler was late and the transport has answered for it:
+ * its reply is dropped. A request rests while the loop is paused, or its reply has no room; who
+ * hangs up then is never served. A loop that drains takes what was sent before, which half of what
+ * comes counts as. At a crash, unanswered exchanges go down with their loop.
+ * Invariant: an exchange that has a call is that call's exchange. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +16,16 @@
 #include "tests/sim/sim.h"
 
 #define ID_MAX 64u
-#define LATER_US 1000u   /* until a request that rests is looked at again */
-#define ASLEEP_US 20000u /* ... of a node that is stopped */
-#define ROOM_MAX 4096u   /* bytes of a stream that its reader has not taken */
-#define TAKES_US 3000u   /* in which a reader takes them, at the most */
-#define RESTS 30u        /* per thousand requests that ask whether their reply fits */
+#define LATER_US 1000u    /* until a request that rests is looked at again */
+#define ASLEEP_US 20000u  /* ... of a node that is stopped */
+#define ROOM_MAX 4096u    /* bytes of a stream that its reader has not taken */
+#define TAKES_US 3000u    /* in which a reader takes them, at the most */
+#define STALLS_US 700000u /* ... one that stalls */
+#define STALLS 30u        /* per thousand */
+#define RESTS 30u         /* per thousand requests that ask whether their reply fits */
+#define LATE 30u          /* per thousand requests for which the handler has little time */
+#define LATE_US 1000000u
+#define FOR_NOTHING 100u /* per thousand streams that are told of room that they know of */
 
 struct http_loop {
   rt_ctx *ctx;
@@ -38,13 +49,15 @@ struct http_exchange {
   char *text;            /* that `request` points into */
   char id[ID_MAX + 1];
   uint64_t started_us;
+  uint64_t late_us;      /* the world's: its handler is late by then; 0: it has all the time */
+  enum hf_error refused; /* by its head */
   void *data;
   void (*release)(void *data);
   struct sim_reply reply; /* as far as it is known */
   bool rests;             /* has not been served, or was told that its reply does not fit yet */
   /* A reply that goes on: */
   bool streams, is_lost; /* is_lost: the handler was told that nobody reads */
-  bool is_full;          /* something was written since it was told that there is room */
+  bool wrote;            /* something, since its client has read last */
   void (*writable)(struct http_exchange *exchange, void *arg);
   void *writable_arg;
   struct hf_bytes queue; /* that the client has not read */
@@ -63,7 +76,7 @@ static void exchange_free(struct http_exchange *exchange)
     exchange->release(exchange->data);
   http_list_remove(&exchange->link);
   exchange->loop->count--;
-  sim_reply_free(&exchange->reply);
+  sim_reply_deinit(&exchange->reply);
   hf_bytes_deinit(&exchange->queue);
   rt_free(exchange->text);
   rt_free(exchange);
@@ -88,7 +101,9 @@ void sim_http_hang_up(struct http_exchange *exchange)
 {
   struct sim_world *world = world_of(exchange);
   exchange->call = NULL;
-  if (exchange->streams)
+  if (exchange->rests)
+    exchange_free(exchange);
+  else if (exchange->streams)
     sim_at(world, world->now_us, look_again, exchange->loop->node);
 }
 
@@ -99,7 +114,19 @@ static void serve(struct http_exchange *exchange)
   sim_node_skip(loop->node);
   if (exchange->call != NULL)
     sim_door_judged(exchange->call);
-  loop->handler(exchange, loop->user);
+  if (exchange->refused != HF_OK)
+    http_reply_problem(exchange,
+                       &(struct http_problem){.error = exchange->refused, .retry_after_s = 1});
+  else
+    loop->handler(exchange, loop->user);
+}
+
+/* The transport answers in the place of a handler that is late. */
+static void expire(struct http_exchange *exchange)
+{
+  struct sim_reply reply = {.status = 503, .error = HF_E_TIMEOUT, .retry_after_s = 1};
+  sim_door_replied(exchange->call, &reply);
+  exchange->call = NULL;
 }
 
 /* The client reads what there is; or is gone, which the handler is told once. */
@@ -108,18 +135,23 @@ static void stream_move(struct http_exchange *exchange)
   if (exchange->call == NULL && !exchange->is_lost) {
     exchange->is_lost = true;
     exchange->writable(exchange, exchange->writable_arg);
-  } else if (exchange->call != NULL && exchange->is_full) {
-    exchange->is_full = false;
+  } else if (exchange->call != NULL && !exchange->wrote) {
+    if (sim_strikes(world_of(exchange), FOR_NOTHING))
+      exchange->writable(exchange, exchange->writable_arg);
+  } else if (exchange->call != NULL) {
+    exchange->wrote = false;
     sim_door_streamed(exchange->call, exchange->queue.at, exchange->queue.size);
     hf_bytes_clear(&exchange->queue);
     exchange->writable(exchange, exchange->writable_arg);
   }
 }
 
-/* Requests that rest are served, the oldest first; streams are read. */
+/* Requests that rest are served, the oldest first; streams are read; who is late is answered
+ * for. */
 static void loop_look(struct http_loop *loop)
 {
   struct http_list *at = loop->exchanges.next;
+  const uint64_t now_us = loop->node->world->now_us;
   sim_node_skip(loop->node);
   while (at != &loop->exchanges) {
     struct http_exchange *exchange = HTTP_LIST_OF(at, struct http_exchange, link);
@@ -128,6 +160,9 @@ static void loop_look(struct http_loop *loop)
       stream_move(exchange);
     else if (exchange->rests && !loop->paused)
       serve(exchange);
+    else if (!exchange->rests && exchange->call != NULL && exchange->late_us != 0 &&
+             now_us >= exchange->late_us)
+      expire(exchange);
   }
 }
 
@@ -158,8 +193,8 @@ static void read_request(struct http_exchange *exchange, size_t size)
   http_parser_init(&parser, &exchange->request, &loop->limits);
   enum http_parse parsed = http_parser_run(&parser, exchange->text, size);
   if (parsed == HTTP_PARSE_HEAD) {
-    size_t body_max = 0;
-    CHECK(loop->head_check(&exchange->request, &body_max, loop->user) == HF_OK);
+    size_t body_max = loop->limits.body_max;
+    exchange->refused = loop->head_check(&exchange->request, &body_max, loop->user);
     CHECK(http_parser_allow(&parser, body_max) == HF_OK);
     parsed = http_parser_run(&parser, exchange->text, size);
   }
@@ -173,7 +208,7 @@ struct http_exchange *sim_http_arrive(struct sim_node *node, unsigned index, str
                                       const void *text, size_t size)
 {
   struct http_loop *loop = node->doors[index];
-  if (loop == NULL || loop->drains)
+  if (loop == NULL || (loop->drains && sim_strikes(node->world, 500)))
     return NULL;
   sim_node_skip(node);
   struct http_exchange *exchange = rt_alloc(sizeof *exchange);
@@ -185,6 +220,10 @@ struct http_exchange *sim_http_arrive(struct sim_node *node, unsigned index, str
   http_list_append(&loop->exchanges, &exchange->link);
   loop->count++;
   read_request(exchange, size);
+  if (!node->world->healing && sim_strikes(node->world, LATE)) {
+    exchange->late_us = node->world->now_us + sim_chaos(node->world) % LATE_US;
+    sim_at(node->world, exchange->late_us, look_again, node);
+  }
   return exchange;
 }
 
@@ -274,6 +313,7 @@ void http_add_header(struct http_exchange *exchange, const char *name, const cha
 void http_reply(struct http_exchange *exchange, unsigned status, const char *content_type,
                 const void *body, size_t size)
 {
+  CHECK(!exchange->streams && !exchange->rests);
   exchange->reply.status = status;
   if (content_type != NULL)
     hf_bytes_put(&exchange->reply.body, body, size);
@@ -282,6 +322,7 @@ void http_reply(struct http_exchange *exchange, unsigned status, const char *con
 
 void http_reply_problem(struct http_exchange *exchange, const struct http_problem *problem)
 {
+  CHECK(!exchange->streams && !exchange->rests && problem->error != HF_OK);
   exchange->reply.error = problem->error;
   exchange->reply.status = hf_error_info(problem->error)->status;
   exchange->reply.retry_after_s = problem->retry_after_s;
@@ -308,6 +349,11 @@ void http_stream_begin(struct http_exchange *exchange, unsigned status, const ch
     sim_http_hang_up(exchange);
 }
 
+static uint64_t takes_us(struct sim_world *world)
+{
+  return !world->healing && sim_strikes(world, STALLS) ? STALLS_US : TAKES_US;
+}
+
 bool http_stream_write(struct http_exchange *exchange, const void *data, size_t size)
 {
   struct sim_world *world = world_of(exchange);
@@ -315,9 +361,10 @@ bool http_stream_write(struct http_exchange *exchange, const void *data, size_t 
   CHECK(exchange->streams);
   if (exchange->call == NULL || (room < size && room < ROOM_MAX))
     return false;
-  if (!exchange->is_full)
-    sim_at(world, world->now_us + sim_chaos(world) % TAKES_US, look_again, exchange->loop->node);
-  exchange->is_full = true;
+  if (!exchange->wrote)
+    sim_at(world, world->now_us + sim_chaos(world) % takes_us(world), look_again,
+           exchange->loop->node);
+  exchange->wrote = true;
   hf_bytes_put(&exchange->queue, data, size);
   return true;
 }
@@ -407,7 +454,7 @@ unsigned http_loop_connections(const struct http_loop *loop)
 
 size_t http_loop_buffered(const struct http_loop *loop)
 {
-  return loop->count;
+  return loop->count * sizeof(struct http_exchange);
 }
 
 /* What was not answered never will be: its clients see the connection end. */
@@ -418,7 +465,6 @@ void http_loop_close(struct http_loop *loop, void (*closed)(void *arg), void *ar
     struct http_exchange *exchange = HTTP_LIST_OF(loop->exchanges.next, struct http_exchange, link);
     if (exchange->call != NULL)
       sim_door_lost(exchange->call);
-    exchange->release = NULL; /* the handler's own part went down with it */
     exchange_free(exchange);
   }
   rt_free(loop);

@@ -46,6 +46,8 @@ static struct sim_request *request_take(struct sim_world *world, const struct si
   if (!hf_digest_equal(body, &request->bodies[request->taken_body]))
     sim_fail(world, "request %u was taken with a body that nobody sent", request->number);
   record->request = request->number;
+  record->by_actor = request->by_actor;
+  record->by_door = request->by_door;
   request->record = (size_t)(record - world->users[request->user].records);
   if (request->asked_us == 0 || request->asked_us > world->now_us)
     sim_fail(world, "request %u was taken before it was asked", request->number);
@@ -187,6 +189,7 @@ uint64_t sim_entry_mix(uint64_t mixed, const struct ledger_entry *entry)
   mixed = mix_amount(mixed, entry->amount);
   for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++)
     mixed = mix_amount(mixed, entry->after.bucket[i]);
+  mixed = mix_amount(mix_amount(mixed, entry->after.claimed_total), entry->after.spent_total);
   mixed = mix_text(mixed, entry->key.bytes, sizeof entry->key.bytes);
   mixed = mix_text(mixed, entry->hash.bytes, sizeof entry->hash.bytes); /* of all the rest */
   mixed = mix_text(mixed, entry->label, strlen(entry->label));
@@ -214,11 +217,16 @@ unsigned sim_log_status(const struct sim_user *user, size_t count)
 
 /* ---- what was shown -------------------------------------------------------------------------- */
 
+void sim_log_known(struct sim_world *world, struct sim_user *user, size_t count)
+{
+  for (; user->records_shown < count; user->records_shown++)
+    user->records[user->records_shown].known_us = world->now_us;
+}
+
 void sim_log_shown(struct sim_world *world, const struct sim_request *request)
 {
-  struct sim_user *user = &world->users[request->user];
-  if (request->applied + request->refused > 0 && user->records_shown <= request->record)
-    user->records_shown = request->record + 1u;
+  if (request->applied + request->refused > 0)
+    sim_log_known(world, &world->users[request->user], request->record + 1u);
 }
 
 static void seen_fill(struct sim_world *world, const struct hf_view *view,

@@ -11,10 +11,14 @@
 
 #define PAGE 6u
 
+enum look_kind { LOOK_OP, LOOK_ENTRY, LOOK_HISTORY, LOOK_NAME, LOOK_USER, LOOK_KINDS };
+#define EVERYTHING ((1u << LOOK_KINDS) - 1u)
+
 struct look {
-  struct sim_request *request; /* an op is looked for */
-  struct sim_user *user;       /* a history, or a user */
-  uint64_t floor;              /* what somebody has seen of it before */
+  enum look_kind kind;
+  struct sim_request *request; /* of an op, or its first entry */
+  struct sim_user *user;
+  uint64_t floor; /* what somebody has seen of the user's versions before */
 };
 
 /* ---- what was found -------------------------------------------------------------------------- */
@@ -35,6 +39,14 @@ static void op_found(struct sim_world *world, const struct look *look, const jso
   hf_op_free(op);
 }
 
+static void entry_found(struct sim_world *world, const struct look *look, const json_t *reply)
+{
+  struct ledger_entry entry;
+  if (!sim_follow_read(world, reply, &entry) || entry.id != look->request->op_id)
+    sim_fail(world, "entry %llu is found with other words than it was taken with",
+             (unsigned long long)look->request->op_id);
+}
+
 /* The newest page: the newest entry first. */
 static void history_found(struct sim_world *world, const struct look *look, const json_t *reply)
 {
@@ -43,10 +55,9 @@ static void history_found(struct sim_world *world, const struct look *look, cons
   uint64_t next = 0;
   bool right = true;
   for (size_t i = 0; i < count; i++) {
-    struct ledger_entry entry = {0};
-    sim_read_entry(world, json_array_get(data, i), &entry);
-    right = right && entry.user == look->user->id && (i == 0 || entry.version == next) &&
-            sim_follow_is_taken(world, &entry);
+    struct ledger_entry entry;
+    const bool taken = sim_follow_read(world, json_array_get(data, i), &entry);
+    right = right && taken && entry.user == look->user->id && (i == 0 || entry.version == next);
     if (i == 0 && entry.version < look->floor)
       sim_fail(world, "the history of user %llu ends at version %llu: %llu was seen before",
                (unsigned long long)look->user->id, (unsigned long long)entry.version,
@@ -75,7 +86,7 @@ static bool is_let_in(struct sim_world *world, const struct sim_call *call)
   const bool turned_away = call->reply.error == HF_E_UNAUTHENTICATED;
   const bool known = call->key == 0 || call->key_known == SIM_KEY_ADDED;
   if (turned_away == known)
-    sim_fail(world, "service key %u was %s", call->key - 1u,
+    sim_fail(world, "service key %d was %s", (int)call->key - 1,
              known ? "turned away although it is one" : "let in although it is none");
   world->turned_away += turned_away;
   return !turned_away;
@@ -92,14 +103,16 @@ static void take(struct sim_world *world, const struct sim_call *call, const str
   }
   json_t *json =
     json_loadb((const char *)reply->body.at, reply->body.size, JSON_REJECT_DUPLICATES, NULL);
-  if (look->request != NULL)
-    op_found(world, look, json);
-  else if (json_object_get(json, "data") != NULL)
-    history_found(world, look, json);
-  else
-    user_found(world, look, json);
+  static void (*const found[LOOK_KINDS])(struct sim_world * world, const struct look *look,
+                                         const json_t *reply) = {
+    [LOOK_OP] = op_found,     [LOOK_ENTRY] = entry_found, [LOOK_HISTORY] = history_found,
+    [LOOK_NAME] = user_found, [LOOK_USER] = user_found,
+  };
+  found[look->kind](world, look, json);
   json_decref(json);
   world->found++;
+  world->kinds_found |= 1u << look->kind;
+  sim_trace(world, hf_digest(reply->body.at, reply->body.size).bytes[0]);
 }
 
 static void told(struct sim_call *call)
@@ -114,23 +127,42 @@ static void told(struct sim_call *call)
 /* False: there is nothing to look for yet. */
 static bool look_draw(struct sim_world *world, struct look *look, char ret_line[96])
 {
+  look->kind = (enum look_kind)(sim_rand(world) % LOOK_KINDS);
   look->user = &world->users[sim_user_any(world)];
   look->floor = look->user->shown;
-  switch (sim_rand(world) % 3u) {
-  case 0:
-    if (world->finals_count == 0)
-      return false;
+  if (world->finals_count > 0)
     look->request = &world->requests[world->finals[sim_rand(world) % world->finals_count]];
-    snprintf(ret_line, 96, "GET /v1/ops/%llu", (unsigned long long)look->request->op_id);
-    return look->request->error == HF_OK;
-  case 1:
-    snprintf(ret_line, 96, "GET /v1/users/%llu/entries?limit=%u",
-             (unsigned long long)look->user->id, PAGE);
+  const bool applied = look->request != NULL && look->request->error == HF_OK;
+  const unsigned long long op = applied ? look->request->op_id : 0, user = look->user->id;
+  switch (look->kind) {
+  case LOOK_OP:
+    snprintf(ret_line, 96, "GET /v1/ops/%llu", op);
+    return applied;
+  case LOOK_ENTRY:
+    snprintf(ret_line, 96, "GET /v1/entries/%llu", op);
+    return applied;
+  case LOOK_HISTORY:
+    snprintf(ret_line, 96, "GET /v1/users/%llu/entries?limit=%u", user, PAGE);
     return true;
-  default:
+  case LOOK_NAME:
     snprintf(ret_line, 96, "GET /v1/users?external_id=%s", look->user->external_id);
     return true;
+  default:
+    snprintf(ret_line, 96, "GET /v1/users/%llu", user);
+    return true;
   }
+}
+
+/* Of each kind something was found, if there is anything to be found, since `kinds_found` was 0. */
+bool sim_look_has_found(const struct sim_world *world)
+{
+  unsigned wanted = EVERYTHING;
+  bool applied = false;
+  for (unsigned i = 0; i < world->finals_count; i++)
+    applied = applied || world->requests[world->finals[i]].error == HF_OK;
+  if (!applied)
+    wanted &= ~(1u << LOOK_OP | 1u << LOOK_ENTRY);
+  return world->doors == 0 || (world->kinds_found & wanted) == wanted;
 }
 
 void sim_look(struct sim_node *node)

@@ -9,8 +9,6 @@
 _Static_assert(MODEL_ACCOUNTS == SIM_ACCOUNTS, "one account each");
 _Static_assert(SIM_ASSETS < MODEL_ASSETS, "the model's last asset is in no catalog");
 
-#define ANSWERED_US 5000000u /* by then nobody is shown what was before a change */
-
 struct judge {
   struct sim_world *world;
   struct sim_user *user;
@@ -30,8 +28,8 @@ static int op_find(const struct judge *judge, hf_id id)
   return -1;
 }
 
-/* At some moment from then to then the user had that status, for who reads what was answered: a
- * change is, some time after the store took it. */
+/* At some moment from then to then the user had that status, for some reader: who asks may be shown
+ * what was before a change until somebody knows of that. */
 static bool had_status(const struct sim_user *user, unsigned status, uint64_t from_us,
                        uint64_t to_us)
 {
@@ -41,7 +39,8 @@ static bool had_status(const struct sim_user *user, unsigned status, uint64_t fr
     const struct sim_record *record = &user->records[i];
     if (record->kind != SIM_STATUS)
       continue;
-    if (now == status && since_us <= to_us && record->at_us + ANSWERED_US >= from_us)
+    if (now == status && since_us <= to_us &&
+        (record->known_us == 0 || record->known_us >= from_us))
       return true;
     now = record->status;
     since_us = record->at_us;
@@ -57,9 +56,9 @@ static bool payee_is_closed(const struct judge *judge, const struct sim_request 
   if (asked->type != LEDGER_T_TRANSFER)
     return false;
   if (record->kind == SIM_REFUSED)
-    return record->error == HF_E_USER_CLOSED &&
+    return record->error == HF_E_USER_CLOSED && record->by_door &&
            had_status(payee, LEDGER_CLOSED, asked->asked_us, record->at_us);
-  return !asked->by_actor && !had_status(payee, LEDGER_OPEN, asked->asked_us, record->at_us);
+  return !record->by_actor && !had_status(payee, LEDGER_OPEN, asked->asked_us, record->at_us);
 }
 
 /* As the client asked. */

@@ -129,7 +129,7 @@ void sim_node_deinit(struct sim_node *node)
   driver_sim_free(node->driver);
 }
 
-/* Its key is that of the environment: who may ask is not what is looked at. */
+/* Most clients have the environment's key; some who read have one that comes and goes. */
 static struct front *front_make(struct sim_world *world)
 {
   struct front_config config;
@@ -234,6 +234,15 @@ static void wake(struct sim_world *world, void *arg)
   sim_node_skip(node);
 }
 
+static void fall_asleep(struct sim_world *world, struct sim_node *node, uint64_t while_us)
+{
+  if (node->state != SIM_UP)
+    return;
+  node->state = SIM_ASLEEP;
+  world->sleeps++;
+  sim_at(world, world->now_us + while_us, wake, node);
+}
+
 /* ---- leaving --------------------------------------------------------------------------------- */
 
 static void node_left(struct sim_node *node)
@@ -314,9 +323,7 @@ static void harm_node(struct sim_world *world, struct sim_node *node)
     break;
   case 2:
   case 3:
-    node->state = SIM_ASLEEP;
-    world->sleeps++;
-    sim_at(world, world->now_us + while_us, wake, node);
+    fall_asleep(world, node, while_us);
     break;
   case 4:
     node->state = SIM_LEAVING;
@@ -366,11 +373,13 @@ static void slow_down(struct sim_world *world, struct sim_node *node)
 /* A single node: its crashes are drawn by requests, in sim_world.c. */
 static void harm_alone(struct sim_world *world)
 {
-  uint64_t lot = sim_chaos(world) % 9u;
+  uint64_t lot = sim_chaos(world) % 10u;
   if (lot == 0)
     outage(world, OUTAGE_ALONE_US);
   else if (lot == 8u)
     slow_down(world, &world->nodes[0]);
+  else if (lot == 9u)
+    fall_asleep(world, &world->nodes[0], sim_chaos(world) % HARM_ALONE_US);
   else if (lot < 5u && world->jumps)
     wall_jump(world, 0);
 }

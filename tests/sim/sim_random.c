@@ -2,6 +2,7 @@
  * run. They have a stream of their own, so that a draw more shifts no other. */
 #include <string.h>
 
+#include <jansson.h>
 #include <sodium.h>
 
 #include "tests/sim/sim.h"
@@ -36,4 +37,5 @@ void sim_random_seed(uint64_t seed)
   CHECK(sodium_init() >= 0); /* which draws some for itself, once */
   CHECK(randombytes_set_implementation(&seeded) == 0);
   stream = seed;
+  json_object_seed(1); /* its tables would draw their own */
 }

@@ -86,14 +86,66 @@ static uint16_t asset_of(struct sim_world *world, const char *code)
   return 0;
 }
 
+static const char *const buckets[LEDGER_BUCKET_COUNT] = {
+  [LEDGER_EARNED] = "earned",         [LEDGER_PENDING] = "pending",
+  [LEDGER_CLAIMABLE] = "claimable",   [LEDGER_HELD] = "held",
+  [LEDGER_CLAIMING] = "claiming",     [LEDGER_BLOCKED] = "blocked",
+  [LEDGER_QUARANTINE] = "quarantine", [LEDGER_DEBT] = "debt"};
+
+static const char *const accounts[SIM_ACCOUNTS] = {
+  [LEDGER_ISSUANCE] = "sys:issuance", [LEDGER_REWARDS] = "sys:rewards",
+  [LEDGER_SPEND] = "sys:spend",       [LEDGER_ONCHAIN_PAID] = "sys:onchain_paid",
+  [LEDGER_FEES] = "sys:fees",         [LEDGER_PSP_CLEARING] = "sys:psp_clearing",
+  [LEDGER_CHAIN_IN] = "sys:chain_in", [LEDGER_ADJUSTMENTS] = "sys:adjustments",
+  [LEDGER_GOODWILL] = "sys:goodwill", [LEDGER_TRANSIT] = "sys:transit"};
+
+/* An op's type, and the name by which an entry of it says what it refers to: itself, if it opens
+ * that. */
+static const struct {
+  const char *text, *ref;
+  bool opens;
+} types[LEDGER_TYPE_COUNT] = {
+  [LEDGER_T_EARN] = {.text = "earn"},
+  [LEDGER_T_SETTLE] = {.text = "settle"},
+  [LEDGER_T_MATURE] = {.text = "mature"},
+  [LEDGER_T_GRANT] = {.text = "grant"},
+  [LEDGER_T_DEPOSIT] = {.text = "deposit"},
+  [LEDGER_T_SPEND] = {.text = "spend"},
+  [LEDGER_T_HOLD] = {"hold", "hold_id", true},
+  [LEDGER_T_CAPTURE] = {"capture", "hold_id", false},
+  [LEDGER_T_VOID] = {"void", "hold_id", false},
+  [LEDGER_T_BLOCK] = {"block", "block_id", true},
+  [LEDGER_T_UNBLOCK] = {"unblock", "block_id", false},
+  [LEDGER_T_TRANSFER] = {"transfer", "transfer_id", true},
+  [LEDGER_T_ADJUST] = {.text = "adjust"},
+  [LEDGER_T_QUARANTINE_IN] = {.text = "quarantine"},
+  [LEDGER_T_RELEASE] = {.text = "release"},
+  [LEDGER_T_REVERSE] = {"reverse", "reverses", false},
+  [LEDGER_T_EXPIRE] = {"expire", "hold_id", false},
+  [LEDGER_T_CREDIT] = {"credit", "transfer_id", false},
+  [LEDGER_T_BOUNCE] = {"bounce", "transfer_id", false},
+};
+
 static uint8_t account_of(struct sim_world *world, const json_t *object, const char *name)
 {
   const char *text = text_of(world, object, name);
-  for (uint8_t i = 0; i < SIM_ACCOUNTS; i++)
-    if (ledger_account_text(i) != NULL && strcmp(ledger_account_text(i), text) == 0)
+  for (uint8_t i = 0; i < SIM_ACCOUNTS; i++) {
+    const char *known = i < LEDGER_BUCKET_COUNT ? buckets[i] : accounts[i];
+    if (known != NULL && strcmp(known, text) == 0)
       return i;
+  }
   wrong(world, name);
   return 0;
+}
+
+static uint8_t type_of(struct sim_world *world, const json_t *object)
+{
+  const char *text = text_of(world, object, "type");
+  for (uint8_t i = 1; i < LEDGER_TYPE_COUNT; i++)
+    if (strcmp(types[i].text, text) == 0)
+      return i;
+  wrong(world, "type");
+  return LEDGER_T_EARN;
 }
 
 static void copy_text(struct sim_world *world, const json_t *object, const char *name, char *to,
@@ -108,14 +160,9 @@ static void copy_text(struct sim_world *world, const json_t *object, const char 
 static void read_balance(struct sim_world *world, const json_t *object,
                          struct ledger_balance *ret_balance)
 {
-  static const char *const names[LEDGER_BUCKET_COUNT] = {
-    [LEDGER_EARNED] = "earned",         [LEDGER_PENDING] = "pending",
-    [LEDGER_CLAIMABLE] = "claimable",   [LEDGER_HELD] = "held",
-    [LEDGER_CLAIMING] = "claiming",     [LEDGER_BLOCKED] = "blocked",
-    [LEDGER_QUARANTINE] = "quarantine", [LEDGER_DEBT] = "debt"};
   sim_amount total = 0;
   for (unsigned i = 0; i < LEDGER_BUCKET_COUNT; i++) {
-    const sim_amount amount = amount_of(world, object, names[i]);
+    const sim_amount amount = amount_of(world, object, buckets[i]);
     ret_balance->bucket[i] = amount;
     total = sim_sum(total, i == LEDGER_DEBT ? -amount : amount);
   }
@@ -147,32 +194,32 @@ void sim_read_view(struct sim_world *world, const json_t *reply, struct hf_view 
 
 /* ---- entries --------------------------------------------------------------------------------- */
 
-/* What its op's type says that it refers to; of an op that opens something that is itself. */
-static hf_id ref_of(struct sim_world *world, const json_t *object, hf_id op)
+/* By the name that its type has for it, and by no other. Of an op that opens what it names: 0. */
+static hf_id ref_of(struct sim_world *world, const json_t *object, unsigned type, hf_id op)
 {
   static const char *const names[] = {"hold_id", "block_id", "transfer_id", "reverses"};
   hf_id ref = 0;
   for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-    const hf_id id = optional_id(world, object, names[i]);
-    if (id != 0 && ref != 0)
+    const bool due = types[type].ref != NULL && strcmp(types[type].ref, names[i]) == 0;
+    if (due != (json_object_get(object, names[i]) != NULL))
       wrong(world, names[i]);
-    ref = id != 0 ? id : ref;
+    if (due)
+      ref = id_of(world, object, names[i]);
   }
-  return ref == op ? 0 : ref;
+  if (types[type].opens && ref != op)
+    wrong(world, types[type].ref);
+  return types[type].opens ? 0 : ref;
 }
 
 void sim_read_entry(struct sim_world *world, const json_t *object, struct ledger_entry *entry)
 {
-  const char *type = text_of(world, object, "type");
   const char *hash = text_of(world, object, "hash");
-  unsigned number = 0;
-  if (!ledger_type_by_text(type, strlen(type), &number) ||
-      !hf_unhex(hash, strlen(hash), entry->hash.bytes, sizeof entry->hash.bytes))
-    wrong(world, "type or hash");
+  if (!hf_unhex(hash, strlen(hash), entry->hash.bytes, sizeof entry->hash.bytes))
+    wrong(world, "hash");
   entry->id = id_of(world, object, "id");
   entry->user = id_of(world, object, "user_id");
   entry->version = number_of(world, object, "version");
-  entry->type = (uint8_t)number;
+  entry->type = type_of(world, object);
   entry->asset = asset_of(world, text_of(world, object, "asset"));
   entry->from = account_of(world, object, "from");
   entry->to = account_of(world, object, "to");
@@ -180,7 +227,7 @@ void sim_read_entry(struct sim_world *world, const json_t *object, struct ledger
   read_balance(world, json_object_get(object, "balances_after"), &entry->after);
   entry->effective_us = time_of(world, object, "effective_at");
   entry->recorded_us = time_of(world, object, "recorded_at");
-  entry->ref = ref_of(world, object, id_of(world, object, "op_id"));
+  entry->ref = ref_of(world, object, entry->type, id_of(world, object, "op_id"));
   entry->counterparty = optional_id(world, object, "counterparty_user_id");
   if (json_object_get(object, "expires_at") != NULL)
     entry->expires_us = time_of(world, object, "expires_at");
@@ -194,8 +241,7 @@ void sim_read_entry(struct sim_world *world, const json_t *object, struct ledger
     sim_fail(world, "entry %llu is said to stand somewhere else", (unsigned long long)entry->id);
 }
 
-/* As it was sent: {"reason":..,"metadata":..}. NULL: none. */
-static char *metadata_of(const json_t *entry)
+char *sim_read_metadata(const json_t *entry)
 {
   const json_t *metadata = json_object_get(entry, "metadata");
   json_t *reason = json_object_get(entry, "reason"), *both = json_object();
@@ -210,7 +256,7 @@ static char *metadata_of(const json_t *entry)
 
 static void take_metadata(struct hf_op *op, const json_t *entry)
 {
-  char *text = metadata_of(entry);
+  char *text = sim_read_metadata(entry);
   const size_t size = text == NULL ? 0 : strlen(text);
   rt_free((void *)(uintptr_t)op->metadata.at);
   op->metadata = (struct store_text){NULL, 0};
@@ -232,11 +278,11 @@ static void check_reply(struct sim_world *world, const json_t *reply, const stru
   snprintf(code, sizeof code, "A%u", last->asset);
   const json_t *after =
     json_object_get(json_array_get(entries, op->replay->entries_count - 1u), "balances_after");
-  bool same = id_of(world, reply, "op_id") == first->id &&
-              number_of(world, reply, "version") == last->version &&
-              strcmp(text_of(world, reply, "type"), ledger_type_text(last->type)) == 0 &&
-              json_equal(json_object_get(balances, code), after) &&
-              json_object_size(balances) == 1 && ref_of(world, reply, first->id) == first->ref;
+  bool same =
+    id_of(world, reply, "op_id") == first->id &&
+    number_of(world, reply, "version") == last->version && type_of(world, reply) == last->type &&
+    json_equal(json_object_get(balances, code), after) && json_object_size(balances) == 1 &&
+    ref_of(world, reply, first->type, first->id) == first->ref;
   for (size_t i = 0; i < op->replay->entries_count; i++)
     same = same && id_of(world, json_array_get(entries, i), "op_id") == first->id;
   if (!same)
@@ -282,6 +328,8 @@ void sim_read_status(struct sim_world *world, const json_t *reply, struct hf_pee
   const uint8_t asked = peek->status;
   peek->version = number_of(world, reply, "version");
   peek->status = strcmp(status, "open") == 0 ? LEDGER_OPEN : LEDGER_CLOSED;
+  if (peek->status != LEDGER_OPEN && strcmp(status, "closed") != 0)
+    wrong(world, "status");
   if (id_of(world, reply, "id") != peek->user || peek->status != asked)
     sim_fail(world, "user %llu was given another status than was asked for",
              (unsigned long long)peek->user);

@@ -174,6 +174,10 @@ static void phase_two(struct sim_world *world)
   for (unsigned i = 0; i < SETTLE_ROUNDS && !sim_is_settled(world); i++)
     run_until(world, never, world->now_us + SETTLE_US / SETTLE_ROUNDS);
   run_until(world, sim_follow_has_all, world->now_us + FOLLOW_US);
+  world->kinds_found = 0;
+  run_until(world, sim_look_has_found, world->now_us + FOLLOW_US);
+  if (world->probing && world->failure[0] == '\0' && !sim_look_has_found(world))
+    sim_fail(world, "what is there cannot be found although nothing is harmed");
 }
 
 static void report_requests(const struct sim_world *world)
