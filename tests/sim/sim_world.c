@@ -174,6 +174,7 @@ static void phase_two(struct sim_world *world)
   for (unsigned i = 0; i < SETTLE_ROUNDS && !sim_is_settled(world); i++)
     run_until(world, never, world->now_us + SETTLE_US / SETTLE_ROUNDS);
   run_until(world, sim_follow_has_all, world->now_us + FOLLOW_US);
+  sim_follow_end(world);
   world->kinds_found = 0;
   run_until(world, sim_look_has_found, world->now_us + FOLLOW_US);
   if (world->probing && world->failure[0] == '\0' && !sim_look_has_found(world))
@@ -261,7 +262,6 @@ uint64_t sim_world_run(uint64_t seed, unsigned ops, unsigned nodes, bool verbose
   phase_one(world);
   phase_two(world);
   sim_keys_end(world);
-  sim_follow_end(world);
   sim_check(world, true);
   sim_beside_check(world);
   sim_nodes_end(world);
