@@ -350,7 +350,8 @@ bool sim_admin_tick(rt_ctx *ctx, struct sim_world *world)
   if (catalog_of(ctx) == NULL)
     return false;
   const bool more = world->assets_created < SIM_ASSETS && world->change == NULL;
-  if (more && (world->assets_created == 0 || (!world->healing && sim_chance(world, 5))))
+  const bool later = !world->healing && sim_rand(world) % (1000u * world->nodes_count) == 0;
+  if (more && (world->assets_created == 0 || later))
     make_asset(ctx, world); /* the later ones while there is work, and harm */
   if (world->assets_created == 0)
     return false;
