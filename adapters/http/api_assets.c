@@ -69,6 +69,13 @@ static bool view_known(const struct catalog *catalog, const struct hf_view *view
   return true;
 }
 
+void api_catalog_is_stale(struct front_loop *loop)
+{
+  uint64_t none = 0;
+  for (unsigned i = 0; i < rt_loop_count(loop->ctx); i++)
+    (void)rt_tell(loop->ctx, hf_loop_actor(HF_KIND_CATALOG, i), HF_STALE, &none, sizeof none);
+}
+
 void api_assets_check(struct front_loop *loop, enum api_ask kind, void *answer)
 {
   const struct catalog *catalog = catalog_of(loop->ctx);
@@ -85,10 +92,6 @@ void api_assets_check(struct front_loop *loop, enum api_ask kind, void *answer)
     known = rows_known(catalog, request);
     request->status = known ? request->status : STORE_UNAVAILABLE;
   }
-  if (known)
-    return;
-  /* When there is no room for it the next heartbeat tells the catalogue. */
-  uint64_t none = 0;
-  rt_id own = hf_loop_actor(HF_KIND_CATALOG, rt_loop_index(loop->ctx));
-  (void)rt_tell(loop->ctx, own, HF_STALE, &none, sizeof none);
+  if (!known)
+    api_catalog_is_stale(loop);
 }

@@ -10,4 +10,8 @@
 /* What came back to an ask; sets its error or status when it cannot be shown yet. */
 void api_assets_check(struct front_loop *loop, enum api_ask kind, void *answer);
 
+/* The catalogs of this node are read anew: somebody has told of what they do not have. Without room
+ * to tell them, the next heartbeat does. */
+void api_catalog_is_stale(struct front_loop *loop);
+
 #endif

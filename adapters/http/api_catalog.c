@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "adapters/http/api_idempotency.h"
+#include "adapters/http/api_assets.h"
 #include "adapters/http/api_ops.h"
 #include "adapters/http/front_loop.h"
 #include "holdfast/check.h"
@@ -296,10 +297,16 @@ static void resume_revoke(struct api_call *call, enum api_ask kind, void *answer
   const struct catalog *catalog = catalog_of(call->loop->ctx);
   const struct store_key_row *key =
     catalog == NULL ? NULL : catalog_key(catalog, change->key.id, strlen(change->key.id));
+  struct store_key_row shown = key == NULL ? change->key : *key;
+  if (change->error == HF_OK && shown.revoked_us == 0) {
+    /* Another node has done it, and could not tell this one but by its answer. */
+    shown.revoked_us = change->key.revoked_us;
+    api_catalog_is_stale(call->loop);
+  }
   if (change->error != HF_OK) {
     api_fail(call, change->error);
   } else {
-    write_key(api_out(call), key == NULL ? &change->key : key, NULL);
+    write_key(api_out(call), &shown, NULL);
     api_send(call, call->route->status);
   }
   rt_free(change);

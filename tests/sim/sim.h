@@ -520,6 +520,8 @@ void sim_read_entry(struct sim_world *world, const struct json_t *object,
 char *sim_read_metadata(const struct json_t *entry);
 void sim_read_view(struct sim_world *world, const struct json_t *reply, struct hf_view *view);
 void sim_read_user(struct sim_world *world, const struct json_t *reply, struct hf_create *create);
+void sim_read_change(struct sim_world *world, const struct json_t *reply,
+                     const struct hf_catalog_change *change);
 void sim_read_status(struct sim_world *world, const struct json_t *reply, struct hf_peek *peek);
 
 /* sim_follow.c: who reads along. */

@@ -206,8 +206,9 @@ void sim_peek_answered(struct sim_world *world, struct hf_peek *peek, enum hf_er
 static void ask_change(rt_ctx *ctx, struct sim_world *world, struct hf_catalog_change *change,
                        unsigned key)
 {
-  if (rt_ask(ctx, catalog_home(ctx), HF_ASSET, &change, sizeof change, 0, hf_corr(change)) !=
-      RT_OK) {
+  if (!sim_ask_door(sim_node_of(ctx), HF_ASSET, change, 0) &&
+      rt_ask(ctx, catalog_home(ctx), HF_ASSET, &change, sizeof change, 0, hf_corr(change)) !=
+        RT_OK) {
     rt_free(change);
     return;
   }
@@ -413,7 +414,7 @@ void sim_admin_forget(struct sim_node *node)
       user->peek_node = NULL;
     }
   }
-  if (world->change_node != node)
+  if (world->change_node != node || sim_ask_is_out(world, world->change))
     return;
   rt_free(world->change);
   world->change = NULL;

@@ -129,6 +129,8 @@ static void read_reply(struct sim_world *world, const json_t *json, const struct
     sim_read_view(world, json, asking->asked[0]);
   } else if (asking->op == HF_SET_STATUS) {
     sim_read_status(world, json, asking->asked[0]);
+  } else if (asking->op == HF_ASSET) {
+    sim_read_change(world, json, asking->asked[0]);
   } else {
     sim_read_user(world, json, asking->asked[0]);
   }
@@ -145,6 +147,8 @@ static void fail_all(const struct sim_asking *asking, const struct sim_reply *re
       ((struct hf_view *)asking->asked[i])->error = error;
     } else if (asking->op == HF_SET_STATUS) {
       ((struct hf_peek *)asking->asked[i])->error = error;
+    } else if (asking->op == HF_ASSET) {
+      ((struct hf_catalog_change *)asking->asked[i])->error = error;
     } else {
       ((struct hf_create *)asking->asked[i])->error = error;
     }
@@ -180,6 +184,8 @@ static uint16_t answer_of(uint16_t op)
     return HF_BALANCES_DONE;
   case HF_SET_STATUS:
     return HF_PEEK_DONE;
+  case HF_ASSET:
+    return HF_ASSET_DONE;
   default:
     CHECK(op == HF_CREATE);
     return HF_CREATE_DONE;
@@ -306,6 +312,28 @@ static void ask_create(struct sim_node *node, struct hf_create *create)
                 (size_t)size);
 }
 
+static void ask_asset(struct sim_node *node, struct hf_catalog_change *change)
+{
+  char body[SIM_TEXT_MAX];
+  int size = snprintf(body, sizeof body, "{\"code\":\"%s\",\"scale\":%u}", change->asset.code,
+                      change->asset.scale);
+  sim_door_send(asking_new(node, HF_ASSET, change, 0)->call, "POST /v1/assets", "", body,
+                (size_t)size);
+}
+
+static void ask_revoke(struct sim_node *node, struct hf_catalog_change *change)
+{
+  char line[SIM_TEXT_MAX];
+  snprintf(line, sizeof line, "DELETE /v1/admin/keys/%s", change->key.id);
+  sim_door_send(asking_new(node, HF_ASSET, change, 0)->call, line, "", NULL, 0);
+}
+
+/* The secret of a key that is made is the server's choice; those of the simulator are its own. */
+static bool is_key_made(uint16_t op, const void *asked)
+{
+  return op == HF_ASSET && ((const struct hf_catalog_change *)asked)->kind == CATALOG_ADD_KEY;
+}
+
 static bool is_sayable(const struct hf_op *op)
 {
   for (; op != NULL; op = op->group_next)
@@ -317,7 +345,7 @@ static bool is_sayable(const struct hf_op *op)
 bool sim_ask_door(struct sim_node *node, uint16_t op, void *asked, uint64_t left_us)
 {
   struct sim_world *world = node->world;
-  if (op == HF_PEEK || !sim_chance(world, world->doors))
+  if (op == HF_PEEK || is_key_made(op, asked) || !sim_chance(world, world->doors))
     return false;
   if (op == HF_SUBMIT && !is_sayable(asked))
     return false;
@@ -327,6 +355,10 @@ bool sim_ask_door(struct sim_node *node, uint16_t op, void *asked, uint64_t left
     ask_view(node, asked);
   else if (op == HF_SET_STATUS)
     ask_status(node, asked, left_us);
+  else if (op == HF_ASSET && ((struct hf_catalog_change *)asked)->kind == CATALOG_ADD_ASSET)
+    ask_asset(node, asked);
+  else if (op == HF_ASSET)
+    ask_revoke(node, asked);
   else
     ask_create(node, asked);
   return true;

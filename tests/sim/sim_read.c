@@ -322,6 +322,20 @@ void sim_read_user(struct sim_world *world, const json_t *reply, struct hf_creat
     sim_fail(world, "user %s was made by another name", create->external_id);
 }
 
+void sim_read_change(struct sim_world *world, const json_t *reply,
+                     const struct hf_catalog_change *change)
+{
+  bool same;
+  if (change->kind == CATALOG_ADD_ASSET)
+    same = strcmp(text_of(world, reply, "code"), change->asset.code) == 0 &&
+           number_of(world, reply, "scale") == change->asset.scale;
+  else
+    same = strcmp(text_of(world, reply, "id"), change->key.id) == 0 &&
+           time_of(world, reply, "revoked_at") > 0;
+  if (!same)
+    sim_fail(world, "an asset or key was changed in another way than was asked for");
+}
+
 void sim_read_status(struct sim_world *world, const json_t *reply, struct hf_peek *peek)
 {
   const char *status = text_of(world, reply, "status");
