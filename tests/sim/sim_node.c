@@ -432,7 +432,7 @@ void sim_chaos_begin(struct sim_world *world)
 void sim_nodes_heal(struct sim_world *world)
 {
   world->healing = true;
-  world->harmed_us = world->now_us;
+  sim_harmed(world, world->now_us); /* what is late on its way, is so still */
   world->outage_us = 0;
   sim_links_heal(world);
   for (unsigned i = 0; i < world->nodes_count; i++) {
