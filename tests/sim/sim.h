@@ -301,6 +301,7 @@ struct sim_world {
   struct hf_catalog_change *change;
   struct sim_node *change_node; /* whose client asked */
   uint64_t change_us;           /* when */
+  uint64_t change_life;         /* of that node */
   unsigned change_key;          /* SIM_KEYS: an asset */
   bool probing, probed;         /* nothing is harmed any more: one more key is revoked */
   struct sim_key keys[SIM_KEYS];

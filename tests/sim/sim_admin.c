@@ -216,6 +216,7 @@ static void ask_change(rt_ctx *ctx, struct sim_world *world, struct hf_catalog_c
   world->change_node = sim_node_of(ctx);
   world->change_key = key;
   world->change_us = world->now_us;
+  world->change_life = world->change_node->life;
 }
 
 static void make_asset(rt_ctx *ctx, struct sim_world *world)
@@ -320,7 +321,9 @@ static void key_answered(struct sim_world *world, const struct hf_catalog_change
   if (key->acknowledged < state)
     key->acknowledged = (uint8_t)state;
   bool calm = world->change_us > world->harmed_us + CALM_LEASES * world->lease_us;
-  if (!again && (calm || world->nodes_count == 1u))
+  /* A node that has started anew meanwhile may not have read yet what it had acknowledged. */
+  bool alone = world->nodes_count == 1u && world->nodes[0].life == world->change_life;
+  if (!again && (calm || alone))
     keys_look(world, world->change_key, state);
   world->probed = world->probed || (world->probing && calm && !add);
 }
