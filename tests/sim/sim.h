@@ -487,7 +487,7 @@ void sim_body_put(struct hf_bytes *out, const struct hf_op *op, const char *key)
 
 /* sim_http.c: http.h without sockets, and what brings it requests. */
 /* NULL: nobody listens. Call sim_http_serve next. */
-struct http_exchange *sim_http_arrive(struct sim_node *node, unsigned loop, struct sim_call *call,
+struct http_exchange *sim_http_arrive(struct sim_node *node, unsigned index, struct sim_call *call,
                                       const void *text, size_t size);
 void sim_http_serve(struct http_exchange *exchange);
 void sim_http_hang_up(struct http_exchange *exchange);

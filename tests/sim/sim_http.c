@@ -468,5 +468,6 @@ void http_loop_close(struct http_loop *loop, void (*closed)(void *arg), void *ar
     exchange_free(exchange);
   }
   rt_free(loop);
-  closed(arg);
+  if (closed != NULL)
+    closed(arg);
 }
