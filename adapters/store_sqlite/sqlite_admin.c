@@ -457,7 +457,7 @@ static enum hf_error repair(struct store_engine *base, const struct store_repair
   struct sqlite_engine *engine = engine_of(base);
   struct sqlite_db *db = &engine->writer;
   CHECK(!engine->read_only);
-  if (!sqlite_engine_writer(engine) || sqlite_db_do(db, SQL_BEGIN_WRITE) != SQLITE_OK)
+  if (!sqlite_engine_begin(engine))
     return HF_E_UNAVAILABLE;
   enum store_status status = repair_rows(db, wanted);
   if (status == STORE_OK)

@@ -2,7 +2,8 @@
  *
  * Happy path: wish (writer) -> passes (thread) -> rest (writer) -> the log starts again.
  * Ways to fail: a checkpoint that fails leaves the log as it is: nothing is lost, the next wish
- *   comes when the log has grown again, or a second later when the disk is nearly full.
+ *   comes when the log has grown again. On a disk that is nearly full the writer is told to write
+ *   nothing; it tries again when there is more room, or a second later.
  * Invariants: one wish at a time; the thread holds no lock while it copies. */
 #include "adapters/store_sqlite/sqlite_checkpoint.h"
 
@@ -27,11 +28,10 @@ static void unlock(struct sqlite_checkpointer *checkpointer)
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
-/* *ret_rest: what is left is little. False: it cannot be copied. */
-static bool copy(struct sqlite_checkpointer *checkpointer, bool *ret_rest)
+/* True: what is left is little. */
+static bool copy(struct sqlite_checkpointer *checkpointer)
 {
   struct sqlite_db *db = &checkpointer->db;
-  *ret_rest = false;
   if (db->handle == NULL && sqlite_db_open(db, &checkpointer->config) != SQLITE_OK)
     return false;
   for (unsigned i = 0; i < PASSES_MAX; i++) {
@@ -41,12 +41,10 @@ static bool copy(struct sqlite_checkpointer *checkpointer, bool *ret_rest)
       sqlite_db_close(db);
       return false;
     }
-    if (log - done <= (int)checkpointer->rest_pages) {
-      *ret_rest = true;
+    if (log - done <= (int)checkpointer->rest_pages)
       return true;
-    }
   }
-  return true;
+  return false;
 }
 
 static void *thread_main(void *arg)
@@ -59,14 +57,20 @@ static void *thread_main(void *arg)
       continue;
     }
     unlock(checkpointer);
-    bool rest, copied = copy(checkpointer, &rest);
+    bool rest = copy(checkpointer);
     lock(checkpointer);
     checkpointer->wanted = false;
     checkpointer->rest = rest;
-    checkpointer->failed = !copied;
+    (void)pthread_cond_signal(&checkpointer->idle);
   }
   unlock(checkpointer);
   return NULL;
+}
+
+static uint64_t room_of_disk(const char *path)
+{
+  struct statvfs disk;
+  return statvfs(path, &disk) == 0 ? (uint64_t)disk.f_bavail * disk.f_frsize : UINT64_MAX;
 }
 
 bool sqlite_checkpoint_start(struct sqlite_checkpointer *checkpointer,
@@ -78,9 +82,13 @@ bool sqlite_checkpoint_start(struct sqlite_checkpointer *checkpointer,
   checkpointer->wish_pages = SQLITE_LOG_PAGES;
   checkpointer->rest_pages = SQLITE_LOG_PAGES_REST;
   checkpointer->max_pages = SQLITE_LOG_PAGES_MAX;
+  checkpointer->scarce_pages = SQLITE_LOG_PAGES_SCARCE;
+  checkpointer->room = room_of_disk;
   int failed = pthread_mutex_init(&checkpointer->lock, NULL);
   CHECK(failed == 0);
   failed = pthread_cond_init(&checkpointer->wake, NULL);
+  CHECK(failed == 0);
+  failed = pthread_cond_init(&checkpointer->idle, NULL);
   CHECK(failed == 0);
   sigset_t all, before;
   sigfillset(&all); /* signals are the main thread's, which does not block them yet */
@@ -109,6 +117,8 @@ void sqlite_checkpoint_stop(struct sqlite_checkpointer *checkpointer)
   sqlite_db_close(&checkpointer->db);
   failed = pthread_cond_destroy(&checkpointer->wake);
   CHECK(failed == 0);
+  failed = pthread_cond_destroy(&checkpointer->idle);
+  CHECK(failed == 0);
   failed = pthread_mutex_destroy(&checkpointer->lock);
   CHECK(failed == 0);
   checkpointer->config.path = NULL;
@@ -130,40 +140,63 @@ void sqlite_checkpoint_watch(struct sqlite_checkpointer *checkpointer, struct sq
   (void)sqlite3_wal_hook(writer->handle, committed, checkpointer);
 }
 
-/* The copy of so many pages may not fit beside them. */
-static bool is_scarce(const struct sqlite_checkpointer *checkpointer, unsigned pages)
+/* The copy of so many pages of the log fits beside them, and so does what is written next. */
+static bool fits(const struct sqlite_checkpointer *checkpointer, unsigned pages, uint64_t room)
 {
-  struct statvfs disk;
-  if (pages < SQLITE_LOG_PAGES_SCARCE || statvfs(checkpointer->config.path, &disk) != 0)
+  return pages < checkpointer->scarce_pages ||
+         ((uint64_t)pages + checkpointer->scarce_pages) * PAGE_BYTES <= room;
+}
+
+/* One checkpoint at a time: SQLite refuses a second one at once. */
+static void wait_for_thread(struct sqlite_checkpointer *checkpointer)
+{
+  lock(checkpointer);
+  while (checkpointer->wanted)
+    (void)pthread_cond_wait(&checkpointer->idle, &checkpointer->lock);
+  unlock(checkpointer);
+}
+
+/* Copies what there is and cuts the file, when no reader is in the way. False: what is not copied
+ * does not fit. */
+static bool empty_log(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer)
+{
+  int log = -1, done = -1;
+  bool patient = sqlite_clock_us() >= checkpointer->retry_us;
+  wait_for_thread(checkpointer);
+  int code = sqlite3_wal_checkpoint_v2(
+    writer->handle, NULL, patient ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &log,
+    &done);
+  uint64_t room = checkpointer->room(checkpointer->config.path);
+  checkpointer->failed = code != SQLITE_OK && code != SQLITE_BUSY;
+  checkpointer->failed_room = room;
+  if (code == SQLITE_OK && patient) {
+    checkpointer->log_pages = 0;
+    return true;
+  }
+  if (patient)
+    checkpointer->retry_us = sqlite_clock_us() + RETRY_US;
+  return log >= done && done >= 0 && fits(checkpointer, (unsigned)(log - done), room);
+}
+
+bool sqlite_checkpoint_make_room(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer)
+{
+  if (checkpointer->log_pages < checkpointer->scarce_pages)
+    return true;
+  uint64_t room = checkpointer->room(checkpointer->config.path);
+  if (fits(checkpointer, checkpointer->log_pages, room))
+    return true;
+  if (checkpointer->failed && room <= checkpointer->failed_room &&
+      sqlite_clock_us() < checkpointer->retry_us)
     return false;
-  return (uint64_t)disk.f_bavail * disk.f_frsize < (uint64_t)pages * PAGE_BYTES;
+  return empty_log(checkpointer, writer);
 }
 
 /* Copies what the thread left, between two commits. */
-static void copy_rest(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer,
-                      bool scarce)
+static void copy_rest(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer)
 {
   bool wait = checkpointer->log_pages > checkpointer->max_pages;
-  int mode = scarce ? SQLITE_CHECKPOINT_TRUNCATE
-             : wait ? SQLITE_CHECKPOINT_RESTART
-                    : SQLITE_CHECKPOINT_PASSIVE;
-  int code = sqlite3_wal_checkpoint_v2(writer->handle, NULL, mode, NULL, NULL);
-  if (scarce && code == SQLITE_OK)
-    checkpointer->log_pages = 0;
-  else if (scarce)
-    checkpointer->retry_us = sqlite_clock_us() + RETRY_US;
-}
-
-/* Under the lock. */
-static bool is_wished(struct sqlite_checkpointer *checkpointer, bool scarce)
-{
-  if (checkpointer->failed && scarce)
-    checkpointer->retry_us = sqlite_clock_us() + RETRY_US;
-  checkpointer->failed = false;
-  if (checkpointer->rest || checkpointer->wanted)
-    return false;
-  return checkpointer->log_pages >= checkpointer->asked_pages ||
-         (scarce && sqlite_clock_us() >= checkpointer->retry_us);
+  (void)sqlite3_wal_checkpoint_v2(
+    writer->handle, NULL, wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
@@ -175,9 +208,8 @@ void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
   if (checkpointer->asked_pages < checkpointer->wish_pages)
     checkpointer->asked_pages = checkpointer->wish_pages;
   checkpointer->seen_pages = pages;
-  bool scarce = is_scarce(checkpointer, pages);
   lock(checkpointer);
-  bool wish = is_wished(checkpointer, scarce);
+  bool wish = !checkpointer->rest && !checkpointer->wanted && pages >= checkpointer->asked_pages;
   bool rest = checkpointer->rest && writer->handle != NULL; /* a failure may have closed it */
   checkpointer->rest = checkpointer->rest && !rest;
   if (wish) {
@@ -190,5 +222,5 @@ void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
   if (wish || rest)
     checkpointer->asked_pages = pages + checkpointer->rest_pages;
   if (rest)
-    copy_rest(checkpointer, writer, scarce);
+    copy_rest(checkpointer, writer);
 }

@@ -8,12 +8,14 @@
  * above SQLITE_LOG_PAGES_MAX the writer waits for the readers, two seconds at the most.
  *
  * When the disk is nearly full, that is when the log is larger than the room that is left, which
- * is what its copy may need in the database, all of this happens as soon as the log has
- * SQLITE_LOG_PAGES_SCARCE, and the file is cut to nothing, because the database needs its place.
- * So a log never takes the room that it needs to be emptied, and a disk that has become full for
- * other reasons is used again as soon as there is some. Then, too, the writer waits for readers.
+ * is what its copy may need in the database, the writer copies it itself before it writes more, and
+ * cuts the file to nothing, because the database needs its place; it waits for readers, but not
+ * each time. When there is no room for the copy, nothing is written until there is. So a log never
+ * takes the room that it needs to be emptied, and a disk that something else has filled is used
+ * again as soon as the copy fits. (A single commit may take more than SQLITE_LOG_PAGES_SCARCE; the
+ * copy mostly needs much less than the log, as many of its frames are of the same pages.)
  *
- * Threads: start and stop where the engine is opened and closed; after_commit: writer thread. */
+ * Threads: start and stop where the engine is opened and closed; the others: writer thread. */
 #ifndef HOLDFAST_SQLITE_CHECKPOINT_H
 #define HOLDFAST_SQLITE_CHECKPOINT_H
 
@@ -28,18 +30,21 @@
 
 struct sqlite_checkpointer {
   /* set at the start from the limits above; a test makes them small before it commits */
-  unsigned wish_pages, rest_pages, max_pages;
+  unsigned wish_pages, rest_pages, max_pages, scarce_pages;
+  uint64_t (*room)(const char *path); /* bytes that the file can grow by; a test has its own */
   /* the writer's */
   unsigned log_pages;   /* after the newest commit */
   unsigned seen_pages;  /* the same, at the last look */
   unsigned asked_pages; /* the next wish comes above that */
-  uint64_t retry_us;    /* when the disk is nearly full: no wish before, as the last one failed */
+  uint64_t retry_us;    /* when the disk is nearly full: no waiting for readers before */
+  bool failed;          /* the newest copy of the writer did, with so much room on the disk: */
+  uint64_t failed_room;
   /* shared, under the lock */
   pthread_mutex_t lock;
-  pthread_cond_t wake;
+  pthread_cond_t wake; /* the thread */
+  pthread_cond_t idle; /* the writer, which waits for the thread */
   bool started, stop, wanted;
-  bool rest;   /* the writer shall copy the rest */
-  bool failed; /* the newest wish could not be fulfilled */
+  bool rest; /* the writer shall copy the rest */
   pthread_t thread;
   /* the thread's */
   struct sqlite_db db;
@@ -52,6 +57,9 @@ bool sqlite_checkpoint_start(struct sqlite_checkpointer *checkpointer,
 void sqlite_checkpoint_stop(struct sqlite_checkpointer *checkpointer);
 /* The writer has a new connection. */
 void sqlite_checkpoint_watch(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer);
+/* Before the writer begins a transaction. False: the log must not grow, nothing may be written. */
+bool sqlite_checkpoint_make_room(struct sqlite_checkpointer *checkpointer,
+                                 struct sqlite_db *writer);
 void sqlite_checkpoint_after_commit(struct sqlite_checkpointer *checkpointer,
                                     struct sqlite_db *writer);
 

@@ -319,7 +319,7 @@ static void run_commit(struct commit_run *run)
 {
   for (size_t i = 0; i < run->count; i++)
     run->requests[i]->status = STORE_OK;
-  if (!sqlite_engine_writer(run->engine) || sqlite_db_do(run->db, SQL_BEGIN_WRITE) != SQLITE_OK) {
+  if (!sqlite_engine_begin(run->engine)) {
     answer(run, STORE_UNAVAILABLE);
     return;
   }

@@ -47,6 +47,8 @@ struct sqlite_engine {
 
 /* The writer's connection, opened again when a failure closed it. False: it cannot be opened. */
 bool sqlite_engine_writer(struct sqlite_engine *engine);
+/* Begins a transaction of the writer. False: nothing can be written now. */
+bool sqlite_engine_begin(struct sqlite_engine *engine);
 /* After a failure of which nobody knows how far it got. */
 void sqlite_engine_writer_close(struct sqlite_engine *engine);
 

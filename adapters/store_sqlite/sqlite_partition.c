@@ -52,7 +52,7 @@ void sqlite_open_partition(struct sqlite_engine *engine, struct store_request *r
   CHECK(!engine->read_only);
   CHECK(out->partition >> engine->engine.partition_bits == 0);
   request->status = STORE_UNAVAILABLE;
-  if (!sqlite_engine_writer(engine) || sqlite_db_do(db, SQL_BEGIN_WRITE) != SQLITE_OK)
+  if (!sqlite_engine_begin(engine))
     return;
   enum store_status status = open_partition(engine, out);
   if (status == STORE_OK)

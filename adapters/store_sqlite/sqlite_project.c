@@ -115,7 +115,7 @@ void sqlite_project(struct sqlite_engine *engine, struct store_request *request)
   CHECK(!engine->read_only);
   request->status = STORE_UNAVAILABLE;
   request->project.more = false;
-  if (!sqlite_engine_writer(engine) || sqlite_db_do(db, SQL_BEGIN_WRITE) != SQLITE_OK)
+  if (!sqlite_engine_begin(engine))
     return;
   enum store_status status = project(db, request);
   if (status == STORE_OK)

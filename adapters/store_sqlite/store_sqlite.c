@@ -55,6 +55,14 @@ bool sqlite_engine_writer(struct sqlite_engine *engine)
   return true;
 }
 
+bool sqlite_engine_begin(struct sqlite_engine *engine)
+{
+  struct sqlite_db *writer = &engine->writer;
+  return sqlite_engine_writer(engine) &&
+         sqlite_checkpoint_make_room(&engine->checkpointer, writer) &&
+         sqlite_db_do(writer, SQL_BEGIN_WRITE) == SQLITE_OK;
+}
+
 void sqlite_engine_writer_close(struct sqlite_engine *engine)
 {
   sqlite_db_close(&engine->writer);

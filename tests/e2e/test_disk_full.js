@@ -113,10 +113,11 @@ function assertRefused(reply) {
   assert.ok(Number(reply.headers['retry-after']) >= 1, `no Retry-After: ${reply.text}`);
 }
 
-// Every write is refused, and every read is answered.
-async function whileFull(server, load, user, version, tighten = () => {}) {
+// Every write is refused, and every read is answered. fill: takes what room the server has made,
+// by cutting its log, say.
+async function whileFull(server, load, user, version, fill) {
   await until('writes are refused', async () => {
-    tighten();
+    fill();
     return (await grant(server, user)).status === 503;
   }, { ms: 60000 });
   for (let i = 0; i < 5; i++) {
@@ -155,8 +156,7 @@ async function run(random, disk) {
     await load.progress(150);
     const before = await grant(server, user);
     assert.strictEqual(before.status, 201, before.text);
-    disk.fill(server);
-    await whileFull(server, load, user, before.json.version);
+    await whileFull(server, load, user, before.json.version, () => disk.fill(server));
     disk.empty(server);
     await until('writes are taken again', async () => (await grant(server, user)).status === 201);
     await load.progress(150);
@@ -177,8 +177,7 @@ async function run(random, disk) {
   for (const signal of ['SIGKILL', 'SIGTERM']) {
     load.start(8);
     await load.progress(50);
-    disk.fill(server);
-    await whileFull(server, load, user, 1);
+    await whileFull(server, load, user, 1, () => disk.fill(server));
     load.takeAway(); // at SIGTERM: a connection may be closed as it is used again
     server.child.kill(signal);
     await load.stop();

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "holdfast/check.h"
@@ -39,6 +40,7 @@ struct failing_vfs {
   uint64_t random, calls, log_calls;
   uint64_t fail_first, fail_last; /* of calls */
   int fail_code;
+  uint64_t room;                         /* UINT64_MAX: no end */
   uint64_t opens, open_first, open_last; /* likewise */
   uint64_t cut_at, cut_log_at;           /* of calls, of log_calls; 0: never */
   bool cut;
@@ -208,12 +210,30 @@ static int may(const struct failing_file *file, bool sync)
   return vfs->fail_code == SQLITE_FULL && sync ? SQLITE_OK : vfs->fail_code;
 }
 
+/* The file is about to end there, if it does not end behind that (cut: also then). */
+static int take_room(struct failing_file *file, sqlite3_int64 end, bool cut)
+{
+  struct failing_vfs *vfs = file->vfs;
+  sqlite3_int64 now = 0;
+  if (vfs->room == UINT64_MAX)
+    return SQLITE_OK;
+  int code = file->below->pMethods->xFileSize(file->below, &now);
+  if (code != SQLITE_OK || (!cut && end <= now))
+    return code;
+  if (end > now && (uint64_t)(end - now) > vfs->room)
+    return SQLITE_FULL;
+  vfs->room += (uint64_t)now - (uint64_t)end; /* may be less than nothing */
+  return SQLITE_OK;
+}
+
 static int file_write(sqlite3_file *base, const void *data, int amount, sqlite3_int64 offset)
 {
   struct failing_file *file = file_of(base);
   struct failing_vfs *vfs = file->vfs;
   lock(vfs);
   int code = may(file, false);
+  if (code == SQLITE_OK)
+    code = take_room(file, offset + amount, false);
   if (code == SQLITE_OK)
     code = file->below->pMethods->xWrite(file->below, data, amount, offset);
   if (code == SQLITE_OK && file->disk != NULL)
@@ -230,6 +250,8 @@ static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
   struct failing_vfs *vfs = file->vfs;
   lock(vfs);
   int code = may(file, false);
+  if (code == SQLITE_OK)
+    code = take_room(file, size, true);
   if (code == SQLITE_OK)
     code = file->below->pMethods->xTruncate(file->below, size);
   if (code == SQLITE_OK && file->disk != NULL)
@@ -392,7 +414,11 @@ static int vfs_delete(sqlite3_vfs *base, const char *name, int sync)
 {
   struct failing_vfs *vfs = vfs_of(base);
   lock(vfs);
+  struct stat file;
+  bool there = stat(name, &file) == 0;
   int code = vfs->cut ? SQLITE_IOERR_DELETE : vfs->below->xDelete(vfs->below, name, sync);
+  if (code == SQLITE_OK && there && vfs->room != UINT64_MAX)
+    vfs->room += (uint64_t)file.st_size;
   if (code == SQLITE_OK) {
     struct disk *disk = disk_of(vfs, name);
     disk_forget(disk);
@@ -444,6 +470,7 @@ struct failing_vfs *failing_vfs_new(uint64_t seed)
   CHECK(vfs->below != NULL);
   CHECK(pthread_mutex_init(&vfs->lock, NULL) == 0);
   vfs->random = seed * 2u + 1u;
+  vfs->room = UINT64_MAX;
   (void)snprintf(vfs->name, sizeof(vfs->name), "failing-%p", (void *)vfs);
   vfs->vfs = (sqlite3_vfs){
     .iVersion = 1,
@@ -497,6 +524,21 @@ void failing_vfs_fail(struct failing_vfs *vfs, uint64_t first, uint64_t count, i
   if (count == 0)
     vfs->fail_first = vfs->fail_last = 0;
   unlock(vfs);
+}
+
+void failing_vfs_set_room(struct failing_vfs *vfs, uint64_t bytes)
+{
+  lock(vfs);
+  vfs->room = bytes;
+  unlock(vfs);
+}
+
+uint64_t failing_vfs_room(struct failing_vfs *vfs)
+{
+  lock(vfs);
+  uint64_t room = vfs->room;
+  unlock(vfs);
+  return room;
 }
 
 uint64_t failing_vfs_opens(struct failing_vfs *vfs)

@@ -1,6 +1,7 @@
 /* failing_vfs.h - a SQLite VFS over the default one whose disk fails and whose power goes out.
  *
- * It counts the calls that change a file (write, sync, truncate) and can fail or stop at the n-th.
+ * It counts the calls that change a file (write, sync, truncate) and can fail or stop at the n-th;
+ * and the disk can be small.
  * It remembers what every file was when it was last synced. At a power loss, what was written
  * since is kept, lost or torn at sectors of 512 bytes, drawn from the seed; files that were made
  * stay, with what was synced of them. The shared memory of a write-ahead log does not survive.
@@ -25,6 +26,10 @@ uint64_t failing_vfs_calls(struct failing_vfs *vfs);
  * SQLITE_FULL (writes; syncs pass), SQLITE_IOERR_WRITE or SQLITE_IOERR_FSYNC. A failed write has
  * changed nothing; a failed sync leaves open whether it did. count 0: none fail. */
 void failing_vfs_fail(struct failing_vfs *vfs, uint64_t first, uint64_t count, int code);
+/* The disk has room for so many bytes from now on: a write that makes a file larger takes of it, a
+ * truncation gives back, and for what does not fit it is SQLITE_FULL. UINT64_MAX: no end. */
+void failing_vfs_set_room(struct failing_vfs *vfs, uint64_t bytes);
+uint64_t failing_vfs_room(struct failing_vfs *vfs);
 /* Openings of files so far; those number `first` .. first + count - 1 from now do not succeed. */
 uint64_t failing_vfs_opens(struct failing_vfs *vfs);
 void failing_vfs_fail_open(struct failing_vfs *vfs, uint64_t first, uint64_t count);

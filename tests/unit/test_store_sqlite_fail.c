@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "adapters/store_sqlite/sqlite_db.h"
+#include "adapters/store_sqlite/sqlite_engine.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "tests/support/failing_vfs.h"
 #include "tests/support/store_check.h"
@@ -97,24 +98,19 @@ static void power_loss(struct sick *sick)
   open_engine(sick);
 }
 
-/* Makes one commit while the disk fails; what it says must be so, now and after a loss of power.
- * Returns its status. */
-static enum store_status commit_on_sick_disk(struct sick *sick, uint64_t first, uint64_t count,
-                                             int code, bool lose_power)
+static struct store_request *build_commit(struct sick *sick, struct world_mark *ret_before)
 {
-  struct world_mark mark = world_mark(sick->user);
+  *ret_before = world_mark(sick->user);
   for (unsigned i = 0; i < 20; i++)
     (void)world_simple(&sick->world, sick->user, LEDGER_T_SPEND, 1, 1);
-  struct store_request *request = world_commit_build(&sick->world);
-  failing_vfs_fail(sick->vfs, first, count, code);
-  sick->world.engine->ops->execute(sick->world.engine, request);
-  failing_vfs_fail(sick->vfs, 0, 0, 0);
-  enum store_status status = request->status;
-  const struct store_batch batch = request->commit.batches[0];
-  if (lose_power)
-    power_loss(sick);
-  bool there = is_there(sick, &batch);
-  switch (status) {
+  return world_commit_build(&sick->world);
+}
+
+/* What the commit's status says must be so; the world goes on with what is so. */
+static void settle(struct sick *sick, struct store_request *request, struct world_mark *before)
+{
+  bool there = is_there(sick, &request->commit.batches[0]);
+  switch (request->status) {
   case STORE_OK:
     assert_true(there);
     break;
@@ -122,20 +118,36 @@ static enum store_status commit_on_sick_disk(struct sick *sick, uint64_t first, 
     assert_false(there);
     break;
   default:
-    assert_int_equal(status, STORE_UNKNOWN);
+    assert_int_equal(request->status, STORE_UNKNOWN);
   }
   if (there) {
     request->status = STORE_OK;
     for (size_t i = 0; i < request->commit.units_count; i++)
       request->commit.units[i]->status = STORE_OK;
     world_commit_done(&sick->world, request);
-    ledger_user_deinit(&mark.state);
+    ledger_user_deinit(&before->state);
   } else {
-    world_back(&mark);
+    world_back(before);
   }
   store_request_free(request);
   world_take_over(&sick->world);
   check_loaded(&sick->world, sick->user);
+}
+
+/* Makes one commit while the disk fails; what it says must be so, now and after a loss of power.
+ * Returns its status. */
+static enum store_status commit_on_sick_disk(struct sick *sick, uint64_t first, uint64_t count,
+                                             int code, bool lose_power)
+{
+  struct world_mark before;
+  struct store_request *request = build_commit(sick, &before);
+  failing_vfs_fail(sick->vfs, first, count, code);
+  sick->world.engine->ops->execute(sick->world.engine, request);
+  failing_vfs_fail(sick->vfs, 0, 0, 0);
+  enum store_status status = request->status;
+  if (lose_power)
+    power_loss(sick);
+  settle(sick, request, &before);
   return status;
 }
 
@@ -213,6 +225,118 @@ static void test_commit_many_when_the_disk_fails_then_all_are_unavailable(void *
   world_must_commit(&sick->world);
 }
 
+/* ---- a small disk ---------------------------------------------------------------------------- */
+
+#define SCARCE_PAGES 48u /* more than one commit takes */
+#define PAGE 4096ull
+
+static struct failing_vfs *small_disk; /* whose room the engine is told of */
+
+static uint64_t room_of_small_disk(const char *path)
+{
+  (void)path;
+  return failing_vfs_room(small_disk);
+}
+
+static struct sqlite_checkpointer *have_small_disk(struct sick *sick, uint64_t room)
+{
+  struct sqlite_engine *engine = (struct sqlite_engine *)(void *)sick->world.engine;
+  small_disk = sick->vfs;
+  engine->checkpointer.scarce_pages = SCARCE_PAGES;
+  engine->checkpointer.room = room_of_small_disk;
+  failing_vfs_set_room(sick->vfs, room);
+  return &engine->checkpointer;
+}
+
+/* One that is refused is looked into on a disk of any size. */
+static bool commit_on_small_disk(struct sick *sick)
+{
+  struct world_mark before;
+  struct store_request *request = build_commit(sick, &before);
+  sick->world.engine->ops->execute(sick->world.engine, request);
+  bool done = request->status == STORE_OK;
+  if (done) {
+    world_commit_done(&sick->world, request);
+    ledger_user_deinit(&before.state);
+    store_request_free(request);
+    return true;
+  }
+  uint64_t room = failing_vfs_room(sick->vfs);
+  failing_vfs_set_room(sick->vfs, UINT64_MAX);
+  settle(sick, request, &before);
+  failing_vfs_set_room(sick->vfs, room);
+  return false;
+}
+
+static uint64_t size_of(const char *path)
+{
+  struct stat file;
+  return stat(path, &file) == 0 ? (uint64_t)file.st_size : 0;
+}
+
+/* All of the disk can be used, but for what a log needs that is about to be copied; and what is
+ * added can be used at once. */
+static void test_commit_when_the_disk_is_small_then_all_of_it_is_for_the_database(void **state)
+{
+  struct sick *sick = *state;
+  uint64_t before = size_of(sick->path), room = 600 * PAGE;
+  (void)have_small_disk(sick, room);
+  for (unsigned round = 0; round < 3; round++) {
+    while (commit_on_small_disk(sick))
+      ;
+    assert_true(size_of(sick->path) - before + 4 * SCARCE_PAGES * PAGE >= room);
+    failing_vfs_set_room(sick->vfs, failing_vfs_room(sick->vfs) + 300 * PAGE);
+    room += 300 * PAGE;
+  }
+  failing_vfs_set_room(sick->vfs, UINT64_MAX);
+  check_loaded(&sick->world, sick->user);
+}
+
+/* Something else fills the disk, whatever the size of the log, and leaves it again: the room that
+ * the log's copy needs is enough to go on. */
+static void test_commit_when_something_else_fills_the_disk_then_it_goes_on_as_soon_as_it_can(
+  void **state)
+{
+  struct sick *sick = *state;
+  struct sqlite_checkpointer *checkpointer = have_small_disk(sick, UINT64_MAX);
+  unsigned largest = 0;
+  for (unsigned commits = 1; commits < 40; commits++) {
+    failing_vfs_set_room(sick->vfs, 4000 * PAGE);
+    for (unsigned i = 0; i < commits; i++)
+      assert_true(commit_on_small_disk(sick));
+    failing_vfs_set_room(sick->vfs, commits % 3u * 8u * PAGE);
+    for (unsigned i = 0; i < 4; i++)
+      (void)commit_on_small_disk(sick);
+    largest = checkpointer->log_pages > largest ? checkpointer->log_pages : largest;
+    failing_vfs_set_room(sick->vfs, (checkpointer->log_pages + SCARCE_PAGES) * PAGE);
+    for (unsigned i = 0; i < 8; i++)
+      assert_true(commit_on_small_disk(sick));
+  }
+  assert_true(largest > 2 * SCARCE_PAGES);
+}
+
+/* A copy that fails is not tried again and again while nothing changes. */
+static void test_commit_when_the_log_cannot_be_copied_then_nothing_is_written(void **state)
+{
+  struct sick *sick = *state;
+  struct sqlite_checkpointer *checkpointer = have_small_disk(sick, 4000 * PAGE);
+  while (checkpointer->log_pages < 2 * SCARCE_PAGES)
+    assert_true(commit_on_small_disk(sick));
+  failing_vfs_set_room(sick->vfs, 0);
+  while (commit_on_small_disk(sick))
+    ;
+  struct world_mark before;
+  struct store_request *request = build_commit(sick, &before);
+  checkpointer->retry_us = UINT64_MAX;
+  uint64_t calls = failing_vfs_calls(sick->vfs);
+  sick->world.engine->ops->execute(sick->world.engine, request);
+  assert_int_equal(request->status, STORE_UNAVAILABLE);
+  assert_int_equal(failing_vfs_calls(sick->vfs), calls);
+  checkpointer->retry_us = 0;
+  failing_vfs_set_room(sick->vfs, UINT64_MAX);
+  settle(sick, request, &before);
+}
+
 static void test_open_partition_when_the_disk_fails_then_unavailable_and_works_after(void **state)
 {
   struct sick *sick = *state;
@@ -236,6 +360,9 @@ int main(void)
     TEST(test_commit_when_the_disk_fails_and_power_goes_then_what_was_answered_is_true),
     TEST(test_commit_when_the_disk_stays_broken_then_unknown_until_healed),
     TEST(test_commit_many_when_the_disk_fails_then_all_are_unavailable),
+    TEST(test_commit_when_the_disk_is_small_then_all_of_it_is_for_the_database),
+    TEST(test_commit_when_something_else_fills_the_disk_then_it_goes_on_as_soon_as_it_can),
+    TEST(test_commit_when_the_log_cannot_be_copied_then_nothing_is_written),
     TEST(test_open_partition_when_the_disk_fails_then_unavailable_and_works_after),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
