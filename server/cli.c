@@ -11,6 +11,7 @@
 #include "adapters/store_memory/store_memory.h"
 #include "adapters/store_sqlite/store_sqlite.h"
 #include "holdfast/hash.h"
+#include "server/log.h"
 
 #define PLACE_MAX 4096u /* of a path */
 
@@ -67,6 +68,7 @@ static struct store_sqlite_config sqlite_config(const struct options *options, c
     .readers = (unsigned)options->readers,
     .cache_bytes = (size_t)options->cache_mib << 20,
     .migrate = migrates(options),
+    .log = log_for,
   };
 }
 

@@ -106,3 +106,9 @@ void log_line(int level, const char *component, const char *text)
 {
   log_fields(level, component, text, NULL);
 }
+
+void log_for(void *arg, int level, const char *component, const char *text)
+{
+  (void)arg;
+  log_line(level, component, text);
+}

@@ -14,6 +14,8 @@ bool log_level_set(const char *word);
 bool log_wants(int level);
 /* `text` is any text: it is escaped. */
 void log_line(int level, const char *component, const char *text);
+/* The same, for those who have a log of their caller's; `arg` is not used. */
+void log_for(void *arg, int level, const char *component, const char *text);
 /* `fields` is JSON of our own, `"a":1,"b":"x"`, put into the line as it is. */
 void log_fields(int level, const char *component, const char *text, const char *fields);
 

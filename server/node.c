@@ -17,12 +17,6 @@
 
 enum { NODE_POOL_PROOF = HF_POOL_COUNT, NODE_POOL_COUNT };
 
-static void node_log(void *arg, int level, const char *component, const char *text)
-{
-  (void)arg;
-  log_line(level, component, text);
-}
-
 unsigned node_loops(const struct options *options)
 {
   if (options->workers > 0)
@@ -65,7 +59,7 @@ static bool share(struct node *node, const struct options *options, unsigned loo
     return false;
   cli_postgres_config(options, &node->postgres);
   node->postgres.node = node->identity.id;
-  node->postgres.log = node_log;
+  node->postgres.log = log_for;
   node->port = store_postgres_port_new(node->engine, &node->postgres, loops);
   return true;
 }
@@ -90,7 +84,7 @@ static void node_setup(struct node *node, const struct options *options)
     .lease_us = options->lease_ms * 1000u,
     .link = node->link,
     .metric_base = 0,
-    .log = node_log,
+    .log = log_for,
   };
 }
 

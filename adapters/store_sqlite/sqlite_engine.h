@@ -36,6 +36,9 @@ struct sqlite_engine {
   char *path, *vfs;           /* vfs: NULL is the default */
   bool read_only;
   size_t cache_bytes;
+  void (*log)(void *arg, int level, const char *component, const char *text); /* or NULL */
+  void *log_arg;
+  uint64_t silent_us;            /* no line before */
   int lock_file;                 /* -1: read-only */
   struct sqlite_log_vfs log_vfs; /* the writer's; not used when read-only */
   struct sqlite_db writer;
@@ -47,8 +50,10 @@ struct sqlite_engine {
 
 /* The writer's connection, opened again when a failure closed it. False: it cannot be opened. */
 bool sqlite_engine_writer(struct sqlite_engine *engine);
-/* Begins a transaction of the writer. False: nothing can be written now. */
+/* Begins a transaction of the writer. False: nothing can be written now, and the log has it. */
 bool sqlite_engine_begin(struct sqlite_engine *engine);
+/* Tells the log that the writer's connection has failed at `doing`, and what it says of it. */
+void sqlite_engine_complain(struct sqlite_engine *engine, const char *doing);
 /* After a failure of which nobody knows how far it got. */
 void sqlite_engine_writer_close(struct sqlite_engine *engine);
 

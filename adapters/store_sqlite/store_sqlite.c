@@ -18,6 +18,8 @@
 #include "adapters/store_sqlite/sqlite_page_cache.h"
 #include "adapters/store_sqlite/sqlite_schema.h"
 
+#define SILENT_US 1000000u /* between two lines of the log */
+
 static struct sqlite_engine *engine_of(struct store_engine *engine)
 {
   return (struct sqlite_engine *)(void *)engine; /* its first member */
@@ -55,12 +57,39 @@ bool sqlite_engine_writer(struct sqlite_engine *engine)
   return true;
 }
 
+static void tell(struct sqlite_engine *engine, const char *text)
+{
+  uint64_t now_us = sqlite_clock_us();
+  if (engine->log == NULL || now_us < engine->silent_us)
+    return;
+  engine->silent_us = now_us + SILENT_US;
+  engine->log(engine->log_arg, 3, "sqlite", text);
+}
+
+void sqlite_engine_complain(struct sqlite_engine *engine, const char *doing)
+{
+  char text[256];
+  sqlite3 *handle = engine->writer.handle;
+  (void)snprintf(text, sizeof(text), "%s: %s (%d, errno %d)", doing, sqlite3_errmsg(handle),
+                 sqlite3_extended_errcode(handle), sqlite3_system_errno(handle));
+  tell(engine, text);
+}
+
 bool sqlite_engine_begin(struct sqlite_engine *engine)
 {
   struct sqlite_db *writer = &engine->writer;
-  return sqlite_engine_writer(engine) &&
-         sqlite_checkpoint_make_room(&engine->checkpointer, writer) &&
-         sqlite_db_do(writer, SQL_BEGIN_WRITE) == SQLITE_OK;
+  if (!sqlite_engine_writer(engine)) {
+    tell(engine, "the database does not open");
+    return false;
+  }
+  if (!sqlite_checkpoint_make_room(&engine->checkpointer, writer)) {
+    tell(engine, "nothing is written: the disk has no room to copy the log into the database");
+    return false;
+  }
+  if (sqlite_db_do(writer, SQL_BEGIN_WRITE) == SQLITE_OK)
+    return true;
+  sqlite_engine_complain(engine, "begin");
+  return false;
 }
 
 void sqlite_engine_writer_close(struct sqlite_engine *engine)
@@ -268,6 +297,8 @@ enum hf_error store_sqlite_open(const struct store_sqlite_config *config,
   engine->vfs = copy_text(config->vfs);
   engine->read_only = config->read_only;
   engine->cache_bytes = config->cache_bytes;
+  engine->log = config->log;
+  engine->log_arg = config->log_arg;
   engine->lock_file = -1;
   enum hf_error error = start(engine, config, ret_why);
   if (error != HF_OK)

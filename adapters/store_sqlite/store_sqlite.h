@@ -19,6 +19,10 @@ struct store_sqlite_config {
   bool migrate;            /* apply migrations; false: refuse an old schema */
   bool read_only;          /* verify, export beside nothing else: no lock is taken for writing */
   const char *vfs;         /* NULL: the default; tests pass a failing one */
+  /* Why nothing can be written, once a second at the most, from the thread that writes; NULL:
+   * nobody listens. `level` is 3, an error's. */
+  void (*log)(void *arg, int level, const char *component, const char *text);
+  void *log_arg;
 };
 
 MUST_CHECK enum hf_error store_sqlite_open(const struct store_sqlite_config *config,

@@ -145,9 +145,18 @@ function checkFolder(data) {
   }
 }
 
+// A server whose log is looked through for the reason.
+async function serve(disk) {
+  const server = await start(disk.data, ['--seal-every-s', '1']);
+  server.child.stderr.on('data', (piece) => {
+    disk.named ||= /"level":"error","component":"sqlite","msg":"[^"]*(full|disk)/.test(piece);
+  });
+  return server;
+}
+
 async function run(random, disk) {
   const { name } = disk;
-  let server = await start(disk.data, ['--seal-every-s', '1']);
+  let server = await serve(disk);
   const load = new Load({ random, servers: [server], name });
   await load.prepare();
   const user = await makeUser(server);
@@ -185,13 +194,14 @@ async function run(random, disk) {
     const how = await server.ended;
     if (signal === 'SIGTERM') assert.deepStrictEqual(how, { code: 0, signal: null });
     if (disk instanceof Ballast) disk.empty(server);
-    server = await start(disk.data, ['--seal-every-s', '1']);
+    server = await serve(disk);
     load.servers = [server];
   }
   await load.settle();
   await load.check();
   assert.deepStrictEqual(await stop(server), { code: 0, signal: null });
   checkFolder(disk.data);
+  assert.ok(disk.named, 'the log does not say why');
   console.log(`${name}: ${load.summary()}`);
 }
 

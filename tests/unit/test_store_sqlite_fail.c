@@ -25,7 +25,21 @@ struct sick {
   struct failing_vfs *vfs;
   struct store_world world;
   struct world_user *user;
+  char said[256]; /* the newest line of the log */
 };
+
+static void note(void *arg, int level, const char *component, const char *text)
+{
+  struct sick *sick = arg;
+  assert_int_equal(level, 3);
+  assert_string_equal(component, "sqlite");
+  (void)snprintf(sick->said, sizeof(sick->said), "%s", text);
+}
+
+static struct sqlite_engine *engine_of(const struct sick *sick)
+{
+  return (struct sqlite_engine *)(void *)sick->world.engine; /* its first member */
+}
 
 static void open_engine(struct sick *sick)
 {
@@ -37,6 +51,8 @@ static void open_engine(struct sick *sick)
     .cache_bytes = 1u << 20,
     .migrate = true,
     .vfs = failing_vfs_name(sick->vfs),
+    .log = note,
+    .log_arg = sick,
   };
   if (store_sqlite_open(&config, &sick->world.engine, why) != HF_OK)
     fail_msg("%s", why);
@@ -240,7 +256,7 @@ static uint64_t room_of_small_disk(const char *path)
 
 static struct sqlite_checkpointer *have_small_disk(struct sick *sick, uint64_t room)
 {
-  struct sqlite_engine *engine = (struct sqlite_engine *)(void *)sick->world.engine;
+  struct sqlite_engine *engine = engine_of(sick);
   small_disk = sick->vfs;
   engine->checkpointer.scarce_pages = SCARCE_PAGES;
   engine->checkpointer.room = room_of_small_disk;
@@ -328,13 +344,25 @@ static void test_commit_when_the_log_cannot_be_copied_then_nothing_is_written(vo
   struct world_mark before;
   struct store_request *request = build_commit(sick, &before);
   checkpointer->retry_us = UINT64_MAX;
+  engine_of(sick)->silent_us = 0;
   uint64_t calls = failing_vfs_calls(sick->vfs);
   sick->world.engine->ops->execute(sick->world.engine, request);
   assert_int_equal(request->status, STORE_UNAVAILABLE);
   assert_int_equal(failing_vfs_calls(sick->vfs), calls);
+  assert_non_null(strstr(sick->said, "no room"));
   checkpointer->retry_us = 0;
   failing_vfs_set_room(sick->vfs, UINT64_MAX);
   settle(sick, request, &before);
+}
+
+static void test_commit_when_the_disk_fails_then_the_log_says_why(void **state)
+{
+  struct sick *sick = *state;
+  assert_int_equal(commit_on_sick_disk(sick, 1, 1, SQLITE_FULL, false), STORE_UNAVAILABLE);
+  assert_non_null(strstr(sick->said, "commit: database or disk is full"));
+  engine_of(sick)->silent_us = 0;
+  assert_int_equal(commit_on_sick_disk(sick, 1, 1, SQLITE_IOERR_FSYNC, false), STORE_UNAVAILABLE);
+  assert_non_null(strstr(sick->said, "I/O error"));
 }
 
 static void test_open_partition_when_the_disk_fails_then_unavailable_and_works_after(void **state)
@@ -363,6 +391,7 @@ int main(void)
     TEST(test_commit_when_the_disk_is_small_then_all_of_it_is_for_the_database),
     TEST(test_commit_when_something_else_fills_the_disk_then_it_goes_on_as_soon_as_it_can),
     TEST(test_commit_when_the_log_cannot_be_copied_then_nothing_is_written),
+    TEST(test_commit_when_the_disk_fails_then_the_log_says_why),
     TEST(test_open_partition_when_the_disk_fails_then_unavailable_and_works_after),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
