@@ -17,7 +17,6 @@
 
 #include "adapters/store_postgres/pg_engine.h"
 #include "tests/support/cut_proxy.h"
-#include "tests/support/port_engine.h"
 #include "tests/support/store_fixture.h"
 
 #define UNITS 40u /* enough that half of a round has the batch and not the end */
@@ -38,27 +37,17 @@ struct scene {
 static struct store_engine *open_engine(const char *dsn)
 {
   struct store_postgres_config config = fixture_postgres_config(dsn);
-  struct store_engine *engine;
-  char why[256] = "";
 
   config.statement_timeout_us = 1000000;
   config.lock_timeout_us = 200000;
-  if (store_postgres_open(&config, &engine, why) != HF_OK)
-    fail_msg("the PostgreSQL store does not open: %s", why);
-  return engine;
+  return fixture_postgres_open(&config);
 }
 
 static struct store_engine *through_port(struct store_engine *engine)
 {
   struct store_postgres_config config = fixture_postgres_config("");
-  struct port_engine_config port = {.port = store_postgres_port_new(engine, &config, 1),
-                                    .partition_bits = FIXTURE_PARTITION_BITS,
-                                    .loops = 1,
-                                    .loop_begin = store_postgres_port_loop_begin,
-                                    .loop_end = store_postgres_port_loop_end,
-                                    .port_free = store_postgres_port_free};
 
-  return port_engine_new(&port);
+  return fixture_postgres_port(engine, &config, 1);
 }
 
 /* A user with funds, and one commit behind it, so that everything is prepared. */

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "adapters/store_postgres/pg_names.h"
-#include "tests/support/port_engine.h"
 #include "tests/support/store_fixture.h"
 
 #define NOWHERE "nowhere.invalid" /* RFC 6761: it never resolves */
@@ -19,20 +18,10 @@
 static struct store_engine *open_port(const char *dsn, const char *replica_dsn)
 {
   struct store_postgres_config config = fixture_postgres_config(dsn);
-  struct store_engine *engine;
-  struct port_engine_config port = {.partition_bits = FIXTURE_PARTITION_BITS,
-                                    .loops = 1,
-                                    .loop_begin = store_postgres_port_loop_begin,
-                                    .loop_end = store_postgres_port_loop_end,
-                                    .port_free = store_postgres_port_free};
-  char why[256] = "";
 
   config.replica_dsn = replica_dsn;
   config.connect_timeout_us = 60000000;
-  if (store_postgres_open(&config, &engine, why) != HF_OK)
-    fail_msg("the PostgreSQL store does not open: %s", why);
-  port.port = store_postgres_port_new(engine, &config, 1);
-  return port_engine_new(&port);
+  return fixture_postgres_port(fixture_postgres_open(&config), &config, 1);
 }
 
 /* Commits and reads through a port. */

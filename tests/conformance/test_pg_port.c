@@ -26,20 +26,10 @@ struct scene {
 static struct store_engine *through_port(const char *dsn)
 {
   struct store_postgres_config config = fixture_postgres_config(dsn);
-  struct store_engine *engine;
-  struct port_engine_config port = {.partition_bits = FIXTURE_PARTITION_BITS,
-                                    .loops = 2,
-                                    .loop_begin = store_postgres_port_loop_begin,
-                                    .loop_end = store_postgres_port_loop_end,
-                                    .port_free = store_postgres_port_free};
-  char why[256] = "";
 
   config.commits = 2;
   config.statement_timeout_us = 2000000;
-  if (store_postgres_open(&config, &engine, why) != HF_OK)
-    fail_msg("the PostgreSQL store does not open: %s", why);
-  port.port = store_postgres_port_new(engine, &config, 2);
-  return port_engine_new(&port);
+  return fixture_postgres_port(fixture_postgres_open(&config), &config, 2);
 }
 
 static int setup(void **state)

@@ -87,16 +87,39 @@ struct store_postgres_config fixture_postgres_config(const char *dsn)
                                         .migrate = true};
 }
 
+struct store_engine *fixture_postgres_open(const struct store_postgres_config *config)
+{
+  struct store_engine *engine;
+  char why[256] = "";
+
+  if (store_postgres_open(config, &engine, why) != HF_OK)
+    fail_msg("the PostgreSQL store does not open: %s", why);
+  return engine;
+}
+
+struct store_engine *fixture_postgres_port(struct store_engine *engine,
+                                           const struct store_postgres_config *config,
+                                           unsigned loops)
+{
+  struct port_engine_config port = {.port = store_postgres_port_new(engine, config, loops),
+                                    .partition_bits = FIXTURE_PARTITION_BITS,
+                                    .loops = loops,
+                                    .loop_begin = store_postgres_port_loop_begin,
+                                    .loop_end = store_postgres_port_loop_end,
+                                    .port_free = store_postgres_port_free};
+
+  return port_engine_new(&port);
+}
+
 struct store_engine *fixture_engine_postgres(struct store_fixture *fixture)
 {
-  char dsn[PG_CLUSTER_DSN_SIZE], why[256] = "";
+  char dsn[PG_CLUSTER_DSN_SIZE];
   struct store_postgres_config config;
 
   fixture_database(fixture->database);
   pg_cluster_dsn(server, fixture->database, dsn);
   config = fixture_postgres_config(dsn);
-  if (store_postgres_open(&config, &fixture->engine, why) != HF_OK)
-    fail_msg("the PostgreSQL store does not open: %s", why);
+  fixture->engine = fixture_postgres_open(&config);
   fixture->batches_of_opening = 1;
   return fixture->engine;
 }
@@ -104,15 +127,8 @@ struct store_engine *fixture_engine_postgres(struct store_fixture *fixture)
 struct store_engine *fixture_engine_postgres_port(struct store_fixture *fixture)
 {
   struct store_postgres_config config = fixture_postgres_config("");
-  struct store_engine *engine = fixture_engine_postgres(fixture);
-  struct port_engine_config port = {.port = store_postgres_port_new(engine, &config, 2),
-                                    .partition_bits = FIXTURE_PARTITION_BITS,
-                                    .loops = 2,
-                                    .loop_begin = store_postgres_port_loop_begin,
-                                    .loop_end = store_postgres_port_loop_end,
-                                    .port_free = store_postgres_port_free};
 
-  fixture->engine = port_engine_new(&port);
+  fixture->engine = fixture_postgres_port(fixture_engine_postgres(fixture), &config, 2);
   return fixture->engine;
 }
 

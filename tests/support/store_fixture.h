@@ -40,5 +40,11 @@ struct pg_cluster *fixture_server(void);
 void fixture_database(char ret_name[32]);
 /* Timeouts as short as a test needs them; the texts are the caller's. */
 struct store_postgres_config fixture_postgres_config(const char *dsn);
+/* The engine of a configuration; when it does not open, the test has failed. */
+struct store_engine *fixture_postgres_open(const struct store_postgres_config *config);
+/* The engine behind its port, on so many loops; takes it. */
+struct store_engine *fixture_postgres_port(struct store_engine *engine,
+                                           const struct store_postgres_config *config,
+                                           unsigned loops);
 
 #endif
