@@ -464,6 +464,8 @@ static enum hf_error repair(struct store_engine *base, const struct store_repair
     status = repair_marks(engine, wanted->ends);
   if (status == STORE_OK)
     status = sqlite_status(sqlite_db_do(db, SQL_COMMIT));
+  if (status == STORE_UNAVAILABLE)
+    sqlite_engine_failed(engine, "repair");
   if (status != STORE_OK && !sqlite3_get_autocommit(db->handle) &&
       sqlite_db_do(db, SQL_ROLLBACK) != SQLITE_OK)
     sqlite_engine_writer_close(engine);

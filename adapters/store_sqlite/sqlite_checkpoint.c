@@ -180,8 +180,12 @@ static bool empty_log(struct sqlite_checkpointer *checkpointer, struct sqlite_db
 
 bool sqlite_checkpoint_make_room(struct sqlite_checkpointer *checkpointer, struct sqlite_db *writer)
 {
-  if (checkpointer->log_pages < checkpointer->scarce_pages)
+  if (checkpointer->log_pages < checkpointer->scarce_pages) {
+    if (checkpointer->full)
+      (void)empty_log(checkpointer, writer);
+    checkpointer->full = false;
     return true;
+  }
   uint64_t room = checkpointer->room(checkpointer->config.path);
   if (fits(checkpointer, checkpointer->log_pages, room))
     return true;

@@ -7,12 +7,14 @@
  * cheaper than to sync a growing file. When long reads keep the log from starting again, it grows;
  * above SQLITE_LOG_PAGES_MAX the writer waits for the readers, two seconds at the most.
  *
- * When the disk is nearly full, that is when the log is larger than the room that is left, which
- * is what its copy may need in the database, the writer copies it itself before it writes more, and
- * cuts the file to nothing, because the database needs its place; it waits for readers, but not
- * each time. When there is no room for the copy, nothing is written until there is. So a log never
- * takes the room that it needs to be emptied, and a disk that something else has filled is used
- * again as soon as the copy fits. (A single commit may take more than SQLITE_LOG_PAGES_SCARCE; the
+ * When the disk is nearly full, that is when the log and SQLITE_LOG_PAGES_SCARCE more are larger
+ * than the room that is left, which is what its copy may need in the database, the writer copies it
+ * itself before it writes more, and cuts the file to nothing, because the database needs its place;
+ * it waits for readers, but not each time. When there is no room for the copy, nothing is written
+ * until there is. So a log does not take the room that it needs to be emptied, and a disk that
+ * something else has filled is used again as soon as the copy fits. A log below
+ * SQLITE_LOG_PAGES_SCARCE may take what there is; when that was not enough, its copy is tried
+ * before the next transaction. (A single commit may take more than SQLITE_LOG_PAGES_SCARCE; the
  * copy mostly needs much less than the log, as many of its frames are of the same pages.)
  *
  * Threads: start and stop where the engine is opened and closed; the others: writer thread. */
@@ -37,6 +39,7 @@ struct sqlite_checkpointer {
   unsigned seen_pages;  /* the same, at the last look */
   unsigned asked_pages; /* the next wish comes above that */
   uint64_t retry_us;    /* when the disk is nearly full: no waiting for readers before */
+  bool full;            /* a write found no room on the disk */
   bool failed;          /* the newest copy of the writer did, with so much room on the disk: */
   uint64_t failed_room;
   /* shared, under the lock */

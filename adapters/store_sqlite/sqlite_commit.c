@@ -332,13 +332,13 @@ static void run_commit(struct commit_run *run)
   }
   enum store_status status = write_all(run);
   if (status != STORE_OK)
-    sqlite_engine_complain(run->engine, "write");
+    sqlite_engine_failed(run->engine, "write");
   if (status != STORE_OK || count_ok(run) == 0) {
     fail(run, status);
     return;
   }
   if (sqlite_db_do(run->db, SQL_COMMIT) != SQLITE_OK) {
-    sqlite_engine_complain(run->engine, "commit");
+    sqlite_engine_failed(run->engine, "commit");
     answer(run, settle_doubt(run));
     return;
   }

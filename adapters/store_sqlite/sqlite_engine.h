@@ -52,8 +52,9 @@ struct sqlite_engine {
 bool sqlite_engine_writer(struct sqlite_engine *engine);
 /* Begins a transaction of the writer. False: nothing can be written now, and the log has it. */
 bool sqlite_engine_begin(struct sqlite_engine *engine);
-/* Tells the log that the writer's connection has failed at `doing`, and what it says of it. */
-void sqlite_engine_complain(struct sqlite_engine *engine, const char *doing);
+/* The writer's connection has failed at `doing`: the log is told what it says of it, and what is
+ * full is emptied before the next transaction. */
+void sqlite_engine_failed(struct sqlite_engine *engine, const char *doing);
 /* After a failure of which nobody knows how far it got. */
 void sqlite_engine_writer_close(struct sqlite_engine *engine);
 

@@ -57,6 +57,8 @@ void sqlite_open_partition(struct sqlite_engine *engine, struct store_request *r
   enum store_status status = open_partition(engine, out);
   if (status == STORE_OK)
     status = sqlite_status(sqlite_db_do(db, SQL_COMMIT));
+  if (status == STORE_UNAVAILABLE)
+    sqlite_engine_failed(engine, "open a partition");
   if (status != STORE_OK) {
     engine->partitions[out->partition].known = false;
     if (!sqlite3_get_autocommit(db->handle) && sqlite_db_do(db, SQL_ROLLBACK) != SQLITE_OK)

@@ -120,6 +120,8 @@ void sqlite_project(struct sqlite_engine *engine, struct store_request *request)
   enum store_status status = project(db, request);
   if (status == STORE_OK)
     status = sqlite_status(sqlite_db_do(db, SQL_COMMIT));
+  if (status == STORE_UNAVAILABLE)
+    sqlite_engine_failed(engine, "project");
   if (status != STORE_OK && !sqlite3_get_autocommit(db->handle) &&
       sqlite_db_do(db, SQL_ROLLBACK) != SQLITE_OK)
     sqlite_engine_writer_close(engine);

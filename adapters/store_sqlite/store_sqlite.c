@@ -66,10 +66,12 @@ static void tell(struct sqlite_engine *engine, const char *text)
   engine->log(engine->log_arg, 3, "sqlite", text);
 }
 
-void sqlite_engine_complain(struct sqlite_engine *engine, const char *doing)
+void sqlite_engine_failed(struct sqlite_engine *engine, const char *doing)
 {
   char text[256];
   sqlite3 *handle = engine->writer.handle;
+  if ((sqlite3_extended_errcode(handle) & 0xff) == SQLITE_FULL)
+    engine->checkpointer.full = true;
   (void)snprintf(text, sizeof(text), "%s: %s (%d, errno %d)", doing, sqlite3_errmsg(handle),
                  sqlite3_extended_errcode(handle), sqlite3_system_errno(handle));
   tell(engine, text);
@@ -88,7 +90,7 @@ bool sqlite_engine_begin(struct sqlite_engine *engine)
   }
   if (sqlite_db_do(writer, SQL_BEGIN_WRITE) == SQLITE_OK)
     return true;
-  sqlite_engine_complain(engine, "begin");
+  sqlite_engine_failed(engine, "begin");
   return false;
 }
 

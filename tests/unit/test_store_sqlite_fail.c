@@ -331,6 +331,29 @@ static void test_commit_when_something_else_fills_the_disk_then_it_goes_on_as_so
   assert_true(largest > 2 * SCARCE_PAGES);
 }
 
+/* A log that is too small to be looked at takes the last room: it is copied all the same, before
+ * the next transaction, as soon as the copy fits. */
+static void test_commit_when_a_small_log_fills_the_disk_then_it_is_copied(void **state)
+{
+  struct sick *sick = *state;
+  struct sqlite_checkpointer *checkpointer = have_small_disk(sick, UINT64_MAX);
+  checkpointer->scarce_pages = 100000;
+  for (unsigned i = 0; i < 40; i++)
+    assert_true(commit_on_small_disk(sick));
+  unsigned log_pages = checkpointer->log_pages;
+  assert_true(log_pages > 200);
+  failing_vfs_set_room(sick->vfs, 0);
+  struct world_mark before;
+  struct store_request *request = build_commit(sick, &before);
+  sick->world.engine->ops->execute(sick->world.engine, request);
+  assert_int_not_equal(request->status, STORE_OK);
+  failing_vfs_set_room(sick->vfs, log_pages / 2u * PAGE);
+  settle(sick, request, &before);
+  assert_true(checkpointer->log_pages < log_pages / 4u);
+  for (unsigned i = 0; i < 20; i++)
+    assert_true(commit_on_small_disk(sick));
+}
+
 /* A copy that fails is not tried again and again while nothing changes. */
 static void test_commit_when_the_log_cannot_be_copied_then_nothing_is_written(void **state)
 {
@@ -390,6 +413,7 @@ int main(void)
     TEST(test_commit_many_when_the_disk_fails_then_all_are_unavailable),
     TEST(test_commit_when_the_disk_is_small_then_all_of_it_is_for_the_database),
     TEST(test_commit_when_something_else_fills_the_disk_then_it_goes_on_as_soon_as_it_can),
+    TEST(test_commit_when_a_small_log_fills_the_disk_then_it_is_copied),
     TEST(test_commit_when_the_log_cannot_be_copied_then_nothing_is_written),
     TEST(test_commit_when_the_disk_fails_then_the_log_says_why),
     TEST(test_open_partition_when_the_disk_fails_then_unavailable_and_works_after),
