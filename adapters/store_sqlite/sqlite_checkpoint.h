@@ -14,7 +14,9 @@
  * until there is. So a log does not take the room that it needs to be emptied, and a disk that
  * something else has filled is used again as soon as the copy fits. A log below
  * SQLITE_LOG_PAGES_SCARCE may take what there is; when that was not enough, its copy is tried
- * before the next transaction. (A single commit may take more than SQLITE_LOG_PAGES_SCARCE; the
+ * before the next transaction. Not so yet: within a second of a failed cut the log is copied but
+ * not cut; room that comes back in small steps is then taken by the copy, and the log keeps its
+ * length until more comes. (A single commit may take more than SQLITE_LOG_PAGES_SCARCE; the
  * copy mostly needs much less than the log, as many of its frames are of the same pages.)
  *
  * Threads: start and stop where the engine is opened and closed; the others: writer thread. */
